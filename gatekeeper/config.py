@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
+from gatekeeper.named_tuple import NamedTuple
 
 CONFIG_FILE = "gatekeeper.yaml"
 # The folder with the certificates that a repository seals its secrets with.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 from gatekeeper.file_names import to_printable
+from gatekeeper.named_tuple import NamedTuple
 
 # The kind of Terraform files among the resources.
 TERRAFORM_KIND = "Terraform"

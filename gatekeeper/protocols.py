@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+from gatekeeper.named_tuple import NamedTuple
 
 
 class QueryResult(NamedTuple):

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from gatekeeper.apply.inventory import entry_of
 from gatekeeper.model import FieldPath, Object
+from gatekeeper.named_tuple import NamedTuple
 
 FIELD_MANAGER = "gatekeeper"
 # The field manager of statuses, for kinds without a status subresource.

@@ -6,10 +6,11 @@ Source: kustomize-controller `internal/inventory`, cli-utils `pkg/object/objmeta
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.apply.order import group_of, sort_objects
 from gatekeeper.model import Object, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 # Names in this group may contain a colon, which an id cannot.
 RBAC_GROUP = "rbac.authorization.k8s.io"

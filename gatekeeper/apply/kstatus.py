@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from gatekeeper.apply.order import group_of
 from gatekeeper.model import Object, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 KStatus = Literal["Current", "InProgress", "Failed", "Terminating"]
 # How long a Pod may be unschedulable before it counts as failed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from gatekeeper.apply.changes import ObjectChange
 from gatekeeper.apply.prune import PruneResult
@@ -12,6 +12,7 @@ from gatekeeper.apply.prune_budget import PruneBudget
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
 from gatekeeper.model import NamespacedName, Object, Verdict, name_of
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 
 # `apply` and `delete` come before the writes, `done` after the last one.

@@ -6,12 +6,13 @@ Source: fluxcd/pkg `ssa/manager_delete.go`; kustomize-controller `internal/contr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.cluster.dynamic_client import DynamicClient, Propagation
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Object
+from gatekeeper.named_tuple import NamedTuple
 
 
 class PruneResult(NamedTuple):

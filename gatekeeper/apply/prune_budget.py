@@ -6,10 +6,10 @@ Neither Flux nor Argo CD has such a limit. A prune beyond it is held until a use
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.model import Object, read_labels
+from gatekeeper.named_tuple import NamedTuple
 
 # The annotation whose value is the revision for which a prune beyond the budget is approved.
 APPROVED_REVISION = "gatekeeper-gitops.io/approved-revision"

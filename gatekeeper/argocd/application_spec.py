@@ -5,11 +5,12 @@ Source: argo-cd `docs/operator-manual/application.yaml`, `pkg/apis/application/v
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.argocd.source_spec import ApplicationSource, parse_sources
 from gatekeeper.kube.decoder import FieldReader
 from gatekeeper.model import NamespacedName
+from gatekeeper.named_tuple import NamedTuple
 
 GROUP, VERSIONS = "argoproj.io", ("v1alpha1",)
 DEFAULT_HISTORY_LIMIT = 10

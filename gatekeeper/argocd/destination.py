@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -17,6 +17,7 @@ from gatekeeper.cluster import remote_cluster, secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Object
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 
 IN_CLUSTER_SERVER, IN_CLUSTER_NAME = "https://kubernetes.default.svc", "in-cluster"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.argocd.application_spec import (
     DEFAULT_ARGOCD_NAMESPACE,
@@ -21,6 +20,7 @@ from gatekeeper.gate import pipeline
 from gatekeeper.gate.pipeline import CheckOptions, FullResult
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Object, Resource, Verdict
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render import appliers, argocd_source
 from gatekeeper.render import pipeline as render_pipeline
 from gatekeeper.render.argocd_source import SourceTarget

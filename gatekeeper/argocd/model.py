@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from gatekeeper.apply.changes import ObjectChange
 from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.argocd.health.builtin import ArgoHealth
 from gatekeeper.model import Object, Verdict
+from gatekeeper.named_tuple import NamedTuple
 
 SyncStatus = Literal["Synced", "OutOfSync", "Unknown"]
 SyncPhase = Literal["PreSync", "Sync", "PostSync", "SyncFail"]

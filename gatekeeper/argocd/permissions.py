@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from gatekeeper.argocd import app_project, destination
 from gatekeeper.argocd.application_spec import Application
@@ -12,6 +11,7 @@ from gatekeeper.argocd.sync.sync_windows import SyncWindow
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import DeniedError
 from gatekeeper.model import Object, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 
 class Permissions(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from gatekeeper.apply import gate_refusal, prune_budget
 from gatekeeper.apply.changes import list_failed
@@ -20,6 +19,7 @@ from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Object, Verdict, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 KEEP_REASONS = {"true": "", "false": "`Prune=false`", "confirm": "`Prune=confirm`: a user must confirm it"}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from gatekeeper.apply.inventory import InventoryEntry, entry_of
 from gatekeeper.argocd.application_spec import Application
@@ -18,6 +18,7 @@ from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Object, read_labels
+from gatekeeper.named_tuple import NamedTuple
 
 TRACKING_ID, INSTALLATION_ID = "argocd.argoproj.io/tracking-id", "argocd.argoproj.io/installation-id"
 INSTANCE_LABEL, MAX_LABEL_LENGTH = "app.kubernetes.io/instance", 63

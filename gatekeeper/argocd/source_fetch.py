@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.argocd import repository_credentials
 from gatekeeper.argocd.application_spec import Application
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.host.memory_files import MemoryFiles
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.repositories import git_fetch, git_transport, helm_repository, provenance, signature
 from gatekeeper.repositories import revision as repositories_revision
 from gatekeeper.repositories.git_repository_spec import GitReference, GitRepository, SignatureVerification

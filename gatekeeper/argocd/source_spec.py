@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.kube.decoder import FieldReader
 from gatekeeper.model import FieldPath, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 # `git@host:path`, the form of scp.
 SCP_URL = re.compile(r"(?P<user>[\w.-]+@)(?P<host>[\w.-]+):(?P<path>(?!/)\S+)")

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 from gatekeeper.apply.model import AuditEvent
 from gatekeeper.apply.prune_budget import PruneBudget
@@ -43,6 +42,7 @@ from gatekeeper.controller.sealedsecrets.controller import SealedSecretControlle
 from gatekeeper.controller.sealedsecrets.http_api import Networks, SealedSecretApi, list_api_server_networks
 from gatekeeper.errors import UsageError
 from gatekeeper.flux import build as flux_build
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.terminal import object_io
 from gatekeeper.terminal.controller_options import build_parser
 from gatekeeper.workspace import config_loader

@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Set
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper import __version__, config
 from gatekeeper.errors import GatekeeperError, ToolError
@@ -15,6 +14,7 @@ from gatekeeper.gate import cache_key
 from gatekeeper.host import cache, git_state, toolchain
 from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.kube import cel
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.terminal.options import create_parser
 from gatekeeper.upstream import libraries
 from gatekeeper.workspace import config_loader, lockfile, needed_tools

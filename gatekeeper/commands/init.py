@@ -7,11 +7,11 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper import config
 from gatekeeper.errors import UsageError
 from gatekeeper.host import atomic_file, git_state
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.terminal.options import create_parser
 
 PACKAGE_FOLDER = Path(__file__).parent.parent

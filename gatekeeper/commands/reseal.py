@@ -7,11 +7,11 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.config import CERTIFICATE_FOLDER
 from gatekeeper.errors import SecretFileError, UsageError
 from gatekeeper.host import atomic_file
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.sealedsecrets import in_place_edit, keyring, sealedsecret
 from gatekeeper.sealedsecrets.keyring import SealingCertificate, SealingKey
 from gatekeeper.sealedsecrets.scope import find_sealed_with

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from gatekeeper.config import Config
 from gatekeeper.engines.rego.model import ResolvedBundles
 from gatekeeper.host.cache import Cache
 from gatekeeper.model import Finding, Gap, Resource
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.workspace.tree import ParsedFile, Tree
 

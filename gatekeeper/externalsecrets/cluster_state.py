@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
@@ -13,6 +13,7 @@ from gatekeeper.externalsecrets.model import ExternalSecretSpec
 from gatekeeper.externalsecrets.target.ownership import CREATED_BY_LABEL, MANAGED_LABEL
 from gatekeeper.externalsecrets.target.template import TemplateReader
 from gatekeeper.model import NamespacedName, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.stores.protocol import StoreError
 
 # The number of concurrent requests to the cluster.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.externalsecrets import access_rules, cluster_external_secret, store_conditions
 from gatekeeper.externalsecrets.access_rules import AccessRules
@@ -13,6 +13,7 @@ from gatekeeper.externalsecrets.fetch_plan import StoreKey, list_store_keys, res
 from gatekeeper.externalsecrets.model import ExternalSecretSpec, StoreRef
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import FieldPath, Labels, get_field, read_labels
+from gatekeeper.named_tuple import NamedTuple
 
 # These kinds use secrets too: ignoring them silently would look as if they were handled.
 UNSUPPORTED_KINDS = ("PushSecret", "ClusterPushSecret")

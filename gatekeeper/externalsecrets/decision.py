@@ -6,7 +6,7 @@ A Secret is never deleted because a store could not be read, and a Secret of ano
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from gatekeeper.errors import GatekeeperError, ToolError
 from gatekeeper.externalsecrets.fetch_plan import FetchResult
@@ -14,6 +14,7 @@ from gatekeeper.externalsecrets.model import ExternalSecretSpec
 from gatekeeper.externalsecrets.target import ownership, secret_builder
 from gatekeeper.externalsecrets.target.secret_data import collect_values
 from gatekeeper.externalsecrets.target.template import TemplateReader
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.stores.protocol import StoreError
 
 SecretAction = Literal["create", "change", "unchanged", "delete", "wait", "failed"]

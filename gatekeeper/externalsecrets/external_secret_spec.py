@@ -8,7 +8,7 @@ A field that is not supported is refused with its path, for example `generatorRe
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from gatekeeper.externalsecrets.model import (
     GROUP,
@@ -24,6 +24,7 @@ from gatekeeper.externalsecrets.model import (
     TemplateFrom,
 )
 from gatekeeper.kube.decoder import FieldError, FieldReader
+from gatekeeper.named_tuple import NamedTuple
 
 VERSIONS = ("v1alpha1", "v1beta1", "v1")
 STORE_KINDS = ("SecretStore", "ClusterSecretStore")

@@ -6,10 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from gatekeeper.errors import GatekeeperError
 from gatekeeper.externalsecrets.model import DataFromFind, ExternalSecretSpec, RemoteRef, StoreRef
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.protocol import FetchOutcome, SecretNotFoundError, SecretQuery, SecretRef, Store, StoreError
 

@@ -7,7 +7,7 @@ not support. A migrated file is parsed again, and must have the same meaning.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -16,6 +16,7 @@ from gatekeeper.externalsecrets.external_secret_spec import parse_external_secre
 from gatekeeper.externalsecrets.model import GROUP
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import FieldPath, ParsedDocument, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.workspace import documents
 
 NEWEST_API_VERSION = f"{GROUP}/v1"

@@ -6,9 +6,10 @@ Source: external-secrets `apis/externalsecrets/{v1alpha1,v1beta1,v1}/externalsec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from gatekeeper.model import NamespacedName
+from gatekeeper.named_tuple import NamedTuple
 
 GROUP = "external-secrets.io"
 ConversionStrategy = Literal["Default", "Unicode"]

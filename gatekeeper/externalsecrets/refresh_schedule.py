@@ -12,7 +12,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.externalsecrets.fetch_plan import list_store_keys
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
@@ -20,6 +20,7 @@ from gatekeeper.externalsecrets.target.data_hash import compute_data_hash, compu
 from gatekeeper.externalsecrets.target.ownership import DATA_HASH_ANNOTATION, is_managed
 from gatekeeper.externalsecrets.target.value_transforms import decode_data
 from gatekeeper.model import get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.stores.pool import Backoff
 
 NEVER = math.inf

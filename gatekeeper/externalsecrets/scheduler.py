@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.externalsecrets.cluster_state import ClusterState, read_cluster_state
@@ -15,6 +15,7 @@ from gatekeeper.externalsecrets.refresh_schedule import LastSync, ObservedState,
 from gatekeeper.externalsecrets.secret_writer import SecretWriter
 from gatekeeper.externalsecrets.sync import SyncResult, fetch_and_decide
 from gatekeeper.model import NamespacedName
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.stores import registry
 from gatekeeper.stores.cluster_credentials import ClusterCredentials
 from gatekeeper.stores.pool import StorePool, next_backoff

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.errors import PolicyError
 from gatekeeper.gocompat import regexp
 from gatekeeper.kube.labels import NAMESPACE_NAME_LABEL, is_selected
 from gatekeeper.model import Labels, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 SELECTOR_FIELD = "namespaceSelector"
 

@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
 
 from gatekeeper.externalsecrets.cluster_state import ClusterState, build_template_reader
 from gatekeeper.externalsecrets.collection import RefusedObject
 from gatekeeper.externalsecrets.decision import Decision, decide
 from gatekeeper.externalsecrets.fetch_plan import FetchPlan, FetchResult, StoreKey, build_plan, fetch
 from gatekeeper.externalsecrets.model import ExternalSecretSpec
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.stores.protocol import Store
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.apply.model import ApplySet
 from gatekeeper.cluster import secrets
@@ -19,6 +19,7 @@ from gatekeeper.flux.ownership import GROUP
 from gatekeeper.gate import pipeline
 from gatekeeper.gate.pipeline import FullResult
 from gatekeeper.model import Finding, NamespacedName, Object, Resource, Verdict, get_field, name_of
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render import appliers
 from gatekeeper.render import pipeline as render_pipeline
 from gatekeeper.render.model import BuildOutput

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import orjson
 
@@ -21,6 +20,7 @@ from gatekeeper.host import process
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.model import Object
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import sops_cli
 from gatekeeper.sops.sops_cli import SopsKeys

@@ -6,7 +6,7 @@ Source: kustomize-controller `docs/spec/v1/kustomizations.md` (source reference,
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import SpecError
@@ -14,6 +14,7 @@ from gatekeeper.flux import health_expressions
 from gatekeeper.flux.ownership import GROUP
 from gatekeeper.kube import conditions
 from gatekeeper.model import NamespacedName, Object, get_field, name_of
+from gatekeeper.named_tuple import NamedTuple
 
 KIND = "Kustomization"
 VERSIONS = ("v1", "v1beta2", "v1beta1")

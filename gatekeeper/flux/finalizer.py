@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 from gatekeeper.apply import inventory, prune
 from gatekeeper.apply.prune import PruneResult
@@ -17,6 +16,7 @@ from gatekeeper.flux import dependencies, kustomization_spec, ownership, target_
 from gatekeeper.flux.kustomization_spec import KustomizationSpec
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Object, get_field, name_of
+from gatekeeper.named_tuple import NamedTuple
 
 # The finalizer of Flux itself, so that its controller can take over again.
 FINALIZER = "finalizers.fluxcd.io"

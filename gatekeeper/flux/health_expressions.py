@@ -7,7 +7,7 @@ fluxcd/pkg `runtime/cel/status_evaluator.go`: `inProgress` is decided before `fa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -17,6 +17,7 @@ from gatekeeper.errors import PolicyError, SpecError
 from gatekeeper.kube import cel
 from gatekeeper.kube.decoder import FieldReader
 from gatekeeper.model import Object
+from gatekeeper.named_tuple import NamedTuple
 
 EXPRESSION_KEYS = ("inProgress", "failed", "current")
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.apply.inventory import entry_of
 from gatekeeper.gocompat import regexp
 from gatekeeper.kube.decoder import FieldReader
 from gatekeeper.model import Object, read_labels
+from gatekeeper.named_tuple import NamedTuple
 
 
 class IgnoreRule(NamedTuple):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -17,6 +17,7 @@ from gatekeeper.flux.health_expressions import HealthRule
 from gatekeeper.flux.ignore_rules import IgnoreRule
 from gatekeeper.kube.decoder import FieldReader
 from gatekeeper.model import Object, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 # Fields that rendering and deletion read, and deprecated ones without effect.
 RENDER_FIELDS = (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.apply.model import ApplySet, ReconcileResult
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.flux.kustomization_spec import HealthCheck
 from gatekeeper.model import Object, Verdict
+from gatekeeper.named_tuple import NamedTuple
 
 
 class CheckedKustomizations(NamedTuple):

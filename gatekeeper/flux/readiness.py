@@ -9,7 +9,6 @@ import datetime
 import threading
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from gatekeeper.apply import kstatus
 from gatekeeper.apply.changes import ObjectChange
@@ -19,6 +18,7 @@ from gatekeeper.errors import ToolError
 from gatekeeper.flux import health_expressions
 from gatekeeper.flux.kustomization_spec import HealthCheck, KustomizationSpec, attach_rule
 from gatekeeper.host.backoff import BackoffPolicy
+from gatekeeper.named_tuple import NamedTuple
 
 # The pauses between two looks.
 POLLING = BackoffPolicy(0.1, 2.0, factor=1.5)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 from gatekeeper.apply import gate_refusal, inventory, order, prune, prune_budget, server_side_apply
 from gatekeeper.apply.changes import ApplyPolicy, ObjectChange, list_failed
@@ -34,6 +33,7 @@ from gatekeeper.flux.kustomization_spec import KustomizationSpec
 from gatekeeper.flux.model import Applied, BegunReconcile, Held, Planned, Refused, Waiting
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Object, Verdict, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 # The reason of a Kustomization that its `suspend` excludes.
 SUSPENDED = "Suspended"

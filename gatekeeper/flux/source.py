@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
@@ -17,6 +16,7 @@ from gatekeeper.host.cache import user_cache_dir
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import Object
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.repositories import git_fetch, git_repository_spec, git_transport, includes, provenance, signature
 from gatekeeper.repositories import revision as repositories_revision
 from gatekeeper.repositories.git_repository_spec import GitRepository, RepositoryInclude

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -21,6 +21,7 @@ from gatekeeper.kube import conditions
 from gatekeeper.kube.conditions import MAX_MESSAGE_LENGTH, Condition, build_condition
 from gatekeeper.kube.events import Event
 from gatekeeper.model import Object, format_path, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 # A new value of this annotation requests a reconcile.
 RECONCILE_REQUESTED_AT = "reconcile.fluxcd.io/requestedAt"

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -22,6 +22,7 @@ from gatekeeper.gate import finding_groups
 from gatekeeper.host import atomic_file, json_text
 from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.model import Finding, Location
+from gatekeeper.named_tuple import NamedTuple
 
 SCHEMA = "gatekeeper/baseline/v1"
 DEFAULT_REASON = "known when the gate was introduced"

@@ -6,13 +6,13 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper import __version__
 from gatekeeper.config import Config, list_schema_paths
 from gatekeeper.host import git_state
 from gatekeeper.host.git_state import StagedState
 from gatekeeper.host.toolchain import TOOLS, get_built_path
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.workspace.tree import list_files_below
 
 MAX_IGNORED_FILES = 20_000

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.gate import finding_groups, verdict_codec
 from gatekeeper.host import json_text
 from gatekeeper.model import Coverage, Verdict
+from gatekeeper.named_tuple import NamedTuple
 
 # A larger change needs a full run, which also updates the index.
 MAX_CHANGED_FILES = 50

@@ -6,7 +6,6 @@ import datetime
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.config import CONFIG_FILE, Config
 from gatekeeper.engines.admission import mutation
@@ -19,6 +18,7 @@ from gatekeeper.gate.waivers import UNUSED_WAIVER_RULE
 from gatekeeper.host import program_failures
 from gatekeeper.host.cache import Cache
 from gatekeeper.model import Coverage, Finding, Gap, Resource, Verdict, deduplicate
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render import pipeline as render
 from gatekeeper.render import terraform
 from gatekeeper.render.pipeline import RenderedTree

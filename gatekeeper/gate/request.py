@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.config import Config
 from gatekeeper.host.cache import Cache
 from gatekeeper.host.git_state import StagedState
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 
 # Receives all steps of the run, the present one, and the part of it that is done, from 0 to 1.

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from gatekeeper.errors import UsageError
 from gatekeeper.gate import finding_groups
 from gatekeeper.gate.waivers import UNUSED_WAIVER_RULE
 from gatekeeper.model import Verdict
+from gatekeeper.named_tuple import NamedTuple
 
 
 class Shard(NamedTuple):

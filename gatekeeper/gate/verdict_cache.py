@@ -8,13 +8,13 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from gatekeeper.gate import cache_key, verdict_codec
 from gatekeeper.gate.cache_key import CacheInput
 from gatekeeper.gate.request import BaseComparison, CheckRequest
 from gatekeeper.host.cache import Cache
 from gatekeeper.model import Verdict
+from gatekeeper.named_tuple import NamedTuple
 
 
 class CacheKey(NamedTuple):

@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import datetime
 import fnmatch
-import re
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.config import Config
 from gatekeeper.errors import UsageError
 from gatekeeper.file_names import to_printable
 from gatekeeper.gate import baseline
 from gatekeeper.gate.baseline import Baseline
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import AppliedWaiver, Finding, Gap, Location, ParsedDocument, format_path
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.text_encoding import convert_to_utf8
 from gatekeeper.workspace.tree import ParsedFile, Tree
 
-COMMENT_PATTERN = re.compile(r"^(.*?)(?:#|//|;)\s*gatekeeper:waive\b(.*)$")
+COMMENT_PATTERN = compile_lazily(r"^(.*?)(?:#|//|;)\s*gatekeeper:waive\b(.*)$")
 UNUSED_WAIVER_RULE = "waivers/unused"
 REQUIRED_FIELDS = ("rule", "reason", "expires")
 WAIVER_FIELDS = (*REQUIRED_FIELDS, "owner", "ticket")
@@ -186,6 +186,9 @@ def _load_waivers(
 
 
 def _parse_comments(file: str, text: str, parsed_file: ParsedFile | None) -> Iterator[Waiver | Finding]:
+    # Few runs read a waiver in a comment.
+    import shlex
+
     lines = text.splitlines()
     starts = [document.start[0] for document in parsed_file.documents] if parsed_file else []
     for number, line in enumerate(lines, 1):

@@ -10,13 +10,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import orjson
 
 from gatekeeper.errors import ToolError
 from gatekeeper.host.process import LineProcessPool
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 
 SECONDS = 10.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from typing import NamedTuple
+
+from gatekeeper.named_tuple import NamedTuple
 
 
 class BackoffPolicy(NamedTuple):

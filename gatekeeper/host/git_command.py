@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.errors import ToolError, UsageError
 from gatekeeper.host.process import run_command
+from gatekeeper.named_tuple import NamedTuple
 
 TIMEOUT_SECONDS = 60.0
 NOT_A_REPOSITORY = "not a git repository"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.errors import ToolError, UsageError
 from gatekeeper.host.git_command import NotARepositoryError, list_names, read_object, run_git
+from gatekeeper.named_tuple import NamedTuple
 
 
 class Commit(NamedTuple):

@@ -7,11 +7,11 @@ import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.errors import ToolError, UsageError
 from gatekeeper.host.background import BackgroundCall
 from gatekeeper.host.git_command import NotARepositoryError, list_names, read_object, read_objects, run_git
+from gatekeeper.named_tuple import NamedTuple
 
 REVISION_LENGTH = 40
 LIST_INDEX = ("ls-files", "-z", "--stage", "-v")

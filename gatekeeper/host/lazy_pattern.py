@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any, AnyStr, cast
 
 METHODS = ("fullmatch", "match", "search", "sub", "findall", "finditer", "split")
 
@@ -11,7 +11,7 @@ METHODS = ("fullmatch", "match", "search", "sub", "findall", "finditer", "split"
 class _LazyPattern:
     """Has the methods of `re.Pattern` after their first use; before, it has the text alone."""
 
-    def __init__(self, text: str, flags: int) -> None:
+    def __init__(self, text: str | bytes, flags: int) -> None:
         self._text, self._flags = text, flags
 
     def __getattr__(self, name: str) -> Any:
@@ -24,6 +24,6 @@ class _LazyPattern:
         return getattr(pattern, name)
 
 
-def compile_lazily(text: str, flags: int = 0) -> re.Pattern[str]:
+def compile_lazily(text: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     """Like `re.compile`, with an error at the first use; the functions of `re` do not take the result."""
-    return cast(re.Pattern[str], _LazyPattern(text, flags))
+    return cast(re.Pattern[AnyStr], _LazyPattern(text, flags))

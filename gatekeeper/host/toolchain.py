@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 from gatekeeper import __version__
 from gatekeeper.errors import ToolError
@@ -17,6 +15,7 @@ from gatekeeper.host import program_failures
 from gatekeeper.host.cache import user_cache_dir
 from gatekeeper.host.process import OFFLINE_ENVIRONMENT, run_command
 from gatekeeper.host.source_versions import SOURCE_VERSIONS
+from gatekeeper.named_tuple import NamedTuple
 
 PACKAGE = Path(__file__).parent.parent
 BUILD_TIMEOUT_SECONDS = 1800.0
@@ -128,6 +127,9 @@ class Toolchain(NamedTuple):
             return path
         if tool.source_folder and get_bundled_path(tool).is_file():
             return get_bundled_path(tool)
+        # It loads all libraries of compression, and the programs of this package are found without it.
+        import shutil
+
         on_path = None if tool.source_folder else shutil.which(name)
         is_known = bool(on_path) and (tool.checksums is None or hash_file(Path(str(on_path))) in tool.checksums)
         # Another version could change a verdict.
@@ -172,6 +174,9 @@ def install_tool(tool: Tool) -> Path:
     Raises:
         ToolError: Go is missing, or the build failed.
     """
+    # Only a build needs it.
+    import shutil
+
     path = get_built_path(tool)
     if path.is_file() and is_intact(path):
         return path

@@ -5,10 +5,10 @@ Source: https://kubernetes.io/docs/reference/using-api/cel/; Kubernetes bounds a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from gatekeeper.errors import PolicyError
+from gatekeeper.host.lazy_pattern import compile_lazily
 
 try:
     from gatekeeper._native import Cel
@@ -23,7 +23,7 @@ MAX_LENGTH = 16_384
 MAX_BRACKET_DEPTH = 100
 # The cluster estimates the cost of an expression; here nested loops over lists are counted.
 MAX_NESTED_LOOPS = 3
-LOOP_MACRO = re.compile(r"\.(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap)\s*$")
+LOOP_MACRO = compile_lazily(r"\.(?:all|exists|exists_one|existsOne|map|filter|transformList|transformMap)\s*$")
 
 
 def compile_expressions(expressions: Sequence[tuple[str, str]]) -> Cel:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.model import get_field
+from gatekeeper.named_tuple import NamedTuple
 
 # The longest message of an event, and the length that messages of conditions are cut to.
 MAX_MESSAGE_LENGTH = 1024

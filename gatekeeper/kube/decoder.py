@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from gatekeeper.errors import GatekeeperError
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import FieldPath, format_path
 
 # https://pkg.go.dev/time#ParseDuration
 DURATION_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-DURATION_PATTERN = re.compile(r"([0-9]*\.?[0-9]+)(ns|us|µs|ms|s|m|h)")
+DURATION_PATTERN = compile_lazily(r"([0-9]*\.?[0-9]+)(ns|us|µs|ms|s|m|h)")
 
 
 class FieldError(GatekeeperError):

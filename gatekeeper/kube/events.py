@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.kube.conditions import MAX_MESSAGE_LENGTH, format_time
 from gatekeeper.model import get_field
+from gatekeeper.named_tuple import NamedTuple
 
 EVENT_COMPONENT = "gatekeeper"
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from gatekeeper.model import FieldPath, Gap, Resource, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render import appliers, manifests
 from gatekeeper.render.appliers import DIRECTORY, HELM, KUSTOMIZE
 from gatekeeper.render.builder import Builder

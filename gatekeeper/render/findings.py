@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Finding, Gap, Location, Resource, get_field
 from gatekeeper.render import manifests
 from gatekeeper.render.origin import is_kustomization_file
@@ -12,7 +12,7 @@ from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile
 
 MERGE_KEY = "<<"
-VARIABLE_PATTERN = re.compile(r"\$\{#?[_A-Za-z][_A-Za-z0-9]*")
+VARIABLE_PATTERN = compile_lazily(r"\$\{#?[_A-Za-z][_A-Za-z0-9]*")
 ROLE_REASONS = {
     "helm template": "a Helm template: checked as rendered by its chart",
     "encrypted": "",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from gatekeeper.config import Config
 from gatekeeper.model import Resource
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render import appliers, build_units, kustomization_graph, manifests
 from gatekeeper.render.helm import chart_uses
 from gatekeeper.render.model import AppliedFolder, BuildUnit, ConfigMapData, KustomizationFile

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from gatekeeper.errors import ToolError
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Finding, Gap, Location, Resource, build_ref
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render.inputs import RenderInputs
 from gatekeeper.render.kustomization_graph import REMOTE_PREFIXES, find_reference, list_entries, list_reachable
 from gatekeeper.render.model import AppliedFolder, BuildOutput, KustomizationFile, SecondRendering, join_path
@@ -26,7 +28,9 @@ from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import Tree
 
 # "accumulating resources from 'a': read a: is a directory: recursed accumulation of path 'a':", once a folder.
-ERROR_WRAPPING = re.compile(r"^((accumulat\w+ \w+: )?accumulation err='.*?': recursed accumulation of path '[^']*': )+")
+ERROR_WRAPPING = compile_lazily(
+    r"^((accumulat\w+ \w+: )?accumulation err='.*?': recursed accumulation of path '[^']*': )+"
+)
 
 
 BUILD_HINT = "run `kustomize build` there and correct the error"

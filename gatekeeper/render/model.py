@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, Finding, Gap, Location, ParsedDocument, Resource
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.workspace.tree import ParsedFile
 
 # The data of ConfigMaps, by namespace and name.

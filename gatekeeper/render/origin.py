@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from gatekeeper.model import FieldPath, Location, ParsedDocument, Resource, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render.model import SecondRendering, join_path
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile, Tree

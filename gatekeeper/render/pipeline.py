@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.config import Config
 from gatekeeper.model import Finding, Gap, Resource
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render import appliers, build_units, findings, manifests
 from gatekeeper.render.builder import Builder
 from gatekeeper.render.helm import chart_uses
@@ -202,5 +201,8 @@ def read_chart(root: Path, config: Config, jobs: int) -> RenderedTree:
 def _run_in_parallel(tasks: Sequence[Callable[[], BuildOutput]], jobs: int) -> Iterator[BuildOutput]:
     """The results of the tasks in their order, each as soon as it is there."""
     if tasks:
+        # It loads `logging`, and a change of single manifests has nothing to build.
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(jobs) as pool:
             yield from pool.map(lambda task: task(), tasks)

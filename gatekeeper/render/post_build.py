@@ -10,12 +10,12 @@ Sources: https://fluxcd.io/flux/components/kustomize/kustomizations/#post-build-
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import orjson
 
 from gatekeeper.errors import ToolError
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Finding, Gap, Resource, build_ref, get_field
 from gatekeeper.render.model import AppliedFolder, BuildOutput
 from gatekeeper.upstream.client import UpstreamClient
@@ -23,7 +23,7 @@ from gatekeeper.upstream.substitution import substitute_objects
 from gatekeeper.workspace import documents
 
 SUBSTITUTE_ANNOTATION = "kustomize.toolkit.fluxcd.io/substitute"
-NAME_PATTERN = re.compile(r"[_A-Za-z][_A-Za-z0-9]*")
+NAME_PATTERN = compile_lazily(r"[_A-Za-z][_A-Za-z0-9]*")
 VALUE_HINT = "Flux substitutes in YAML text: write quotes into the value itself, or choose another value"
 REFERENCE_HINT = (
     "Flux reads every `${`: write `$${` for a literal one, or disable substitution for this object with the annotation "

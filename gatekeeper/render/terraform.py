@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from gatekeeper.errors import ToolError
 from gatekeeper.model import TERRAFORM_KIND, FieldPath, Finding, Gap, Location, ObjectRef, Resource
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render.model import FileOrigin
 from gatekeeper.upstream.client import open_client
 from gatekeeper.upstream.terraform import TerraformAnswer, TerraformFile, parse_terraform

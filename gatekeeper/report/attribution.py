@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.host import git_history, git_state
 from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.model import Finding, Location
+from gatekeeper.named_tuple import NamedTuple
 
 NO_OWNER = "no owner"
 SHARED_ENVIRONMENT = "shared"

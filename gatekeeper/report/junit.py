@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 from xml.etree import ElementTree
 
 from gatekeeper.file_names import to_printable
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Finding, Verdict
 from gatekeeper.report import places
 
 # Characters that XML 1.0 does not allow, not even escaped.
-FORBIDDEN_CHARACTERS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+FORBIDDEN_CHARACTERS = compile_lazily("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(verdict: Verdict, root: Path, colour: bool = False) -> str:

@@ -6,9 +6,10 @@ Source: source-controller `api/{v1beta1,v1beta2,v1}/gitrepository_types.go`, `do
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.kube.decoder import FieldReader
+from gatekeeper.named_tuple import NamedTuple
 
 GROUP = "source.toolkit.fluxcd.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1")

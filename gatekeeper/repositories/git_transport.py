@@ -12,11 +12,11 @@ import re
 import shlex
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 from urllib.parse import quote
 
 from gatekeeper.errors import ToolError
 from gatekeeper.host.memory_files import MemoryFiles
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 
 # A home folder without `.netrc` and SSH configuration.

@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import orjson
 import yaml
@@ -22,6 +21,7 @@ from gatekeeper.errors import ToolError
 from gatekeeper.host import process
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.repositories import git_fetch
 from gatekeeper.repositories.git_transport import NONEXISTENT_HOME
 from gatekeeper.secret_value import SecretBytes

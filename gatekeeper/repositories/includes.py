@@ -10,9 +10,9 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.errors import ToolError
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.repositories import git_fetch
 from gatekeeper.repositories.git_repository_spec import RepositoryInclude
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.errors import ToolError
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.repositories import git_fetch
 from gatekeeper.repositories.git_fetch import MIRROR_NAME
 from gatekeeper.repositories.git_repository_spec import GitRepository

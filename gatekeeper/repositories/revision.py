@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from gatekeeper.errors import ToolError
 from gatekeeper.gocompat import client
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.repositories.git_repository_spec import DEFAULT_BRANCH, GitReference
 from gatekeeper.secret_value import SecretBytes
 

@@ -10,10 +10,10 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.errors import ToolError
 from gatekeeper.host import process
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.repositories.git_repository_spec import GitRepository
 from gatekeeper.repositories.git_transport import GitTransport
 from gatekeeper.repositories.revision import Revision

@@ -10,10 +10,10 @@ import posixpath
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gatekeeper.errors import ToolError
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.repositories.git_repository_spec import REPOSITORY_URL, GitRepository
 
 MODULES_FILE = ".gitmodules"

@@ -10,7 +10,7 @@ import binascii
 import datetime
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 
 from gatekeeper.errors import SecretFileError
 from gatekeeper.model import get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.workspace import documents
 
 KEY_LABEL = "sealedsecrets.bitnami.com/sealed-secrets-key"

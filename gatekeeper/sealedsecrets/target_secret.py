@@ -7,10 +7,11 @@ drift of the Secret is corrected, and a Secret with an immutable field that must
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from gatekeeper.errors import SecretFileError
 from gatekeeper.model import get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.sealedsecrets.scope import ANNOTATION_PREFIX
 
 MANAGED_ANNOTATION, PATCH_ANNOTATION, SKIP_OWNER_ANNOTATION = (

@@ -6,10 +6,11 @@ Source: getsops/sops `config/config.go`: the first rule whose `path_regex` match
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.gocompat.regexp import compile_pattern
 from gatekeeper.model import FieldPath, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.sops import recipients
 from gatekeeper.sops.recipients import KeyGroups
 from gatekeeper.workspace import documents

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import NamedTuple
 
 from gatekeeper.errors import SecretFileError, ToolError
 from gatekeeper.host import process
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.sops import creation_rules, sops_errors
 

@@ -5,14 +5,14 @@ Source: getsops/sops `cmd/sops/codes/codes.go`, `cmd/sops/main.go`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.sops import recipients, sops_file
 
 EXIT_NO_KEY = 128
-LINE_PATTERN = re.compile(r"\bline (\d+)")
+LINE_PATTERN = compile_lazily(r"\bline (\d+)")
 
 EXIT_REASONS: Mapping[int, str] = {
     2: "sops cannot parse it as {form}: correct it, or give it the file name suffix of its format",

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import FieldPath, ParsedDocument, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.workspace import documents
 
 CIPHERTEXT_PREFIX = "ENC[AES256_GCM,"

@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from gatekeeper.errors import ToolError
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.kube.decoder import FieldReader
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.protocol import StoreError
 

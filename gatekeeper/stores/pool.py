@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gatekeeper.host.backoff import BackoffPolicy
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.stores.protocol import Store, StoreError
 
 KeyT = TypeVar("KeyT", bound=Hashable)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.kube.decoder import FieldReader
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.stores import aws, aws_auth, credentials, kubernetes, vault, vault_auth
 from gatekeeper.stores.credentials import CredentialSource
 from gatekeeper.stores.protocol import Store, StoreError, StoreRetryPolicy

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from gatekeeper.host.memory_files import MemoryFiles
 from gatekeeper.kube.decoder import FieldReader
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.stores import credentials
 from gatekeeper.stores.credentials import CredentialSource
 from gatekeeper.stores.protocol import StoreError, StoreRetryPolicy

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from gatekeeper.errors import ToolError
@@ -43,6 +42,9 @@ def map_parts(call_part: Callable[[Item], Result], parts: Sequence[Item]) -> lis
     """The result of each part, in their order; a few parts are under way at the same time."""
     if len(parts) <= 1:
         return [call_part(part) for part in parts]
+    # It loads `logging`, and a short run has one part.
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(CONCURRENT_BATCHES) as pool:
         return list(pool.map(call_part, parts))
 

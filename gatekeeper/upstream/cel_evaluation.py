@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.upstream.answers import decode_answer, decode_list
 from gatekeeper.upstream.batches import Call, call_in_halves, map_parts, split_batch
 from gatekeeper.upstream.client import UpstreamClient

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from gatekeeper.gocompat.client import GoFault, decode_result, decode_secret, encode_secret
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.upstream.answers import decode_list
 from gatekeeper.upstream.client import UpstreamClient, create_client

@@ -7,9 +7,10 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.errors import ToolError
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.upstream.answers import decode_answer
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.worker import UpstreamWorker

@@ -6,9 +6,10 @@ import base64
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.errors import ToolError
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.upstream.answers import decode_answer, decode_list
 from gatekeeper.upstream.batches import Call, call_or_fail
 from gatekeeper.upstream.client import UpstreamClient

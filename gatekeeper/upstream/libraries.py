@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, PACKAGE
 from gatekeeper.upstream.worker import UpstreamWorker
 
@@ -25,8 +26,8 @@ DECIDING_LIBRARIES: Mapping[str, Mapping[str, str]] = {
     },
     "gatekeeper-kyverno": {"github.com/kyverno/kyverno": "kyverno", "k8s.io/apiserver": "apiserver"},
 }
-REQUIREMENT = re.compile(r"^(?:require)?\s*(\S+) (v\S+)$", re.MULTILINE)
-REPLACEMENT = re.compile(r"^(?:replace)?\s*(\S+)(?: v\S+)? => (\S+) (v\S+)$", re.MULTILINE)
+REQUIREMENT = compile_lazily(r"^(?:require)?\s*(\S+) (v\S+)$", re.MULTILINE)
+REPLACEMENT = compile_lazily(r"^(?:replace)?\s*(\S+)(?: v\S+)? => (\S+) (v\S+)$", re.MULTILINE)
 
 
 def start_program(name: str) -> dict[str, str]:

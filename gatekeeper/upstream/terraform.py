@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.errors import ToolError
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.upstream.answers import decode_list
 from gatekeeper.upstream.batches import Call, call_or_fail, map_parts, split_batch
 from gatekeeper.upstream.client import UpstreamClient

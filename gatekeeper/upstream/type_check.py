@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import orjson
 
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.upstream.answers import decode_list
 from gatekeeper.upstream.client import UpstreamClient
 

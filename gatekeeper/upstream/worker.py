@@ -14,14 +14,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gatekeeper.errors import ToolError
 from gatekeeper.host import program_failures
+from gatekeeper.host.background import PendingResult
 from gatekeeper.upstream.frames import encode_frame, read_frame
 
 PROGRAM = "gatekeeper-upstream"
@@ -64,7 +63,7 @@ class _WaitingCall:
     """A call that waits for its answer."""
 
     def __init__(self, seconds: float, is_shared: bool) -> None:
-        self.future: Future[Any] = Future()
+        self.answer: PendingResult[Any] = PendingResult()
         self.seconds, self.is_shared = seconds, is_shared
         self.began, self.is_over = time.monotonic(), threading.Event()
 
@@ -129,8 +128,8 @@ class UpstreamWorker:
         threading.Thread(target=self._watch, args=(call,), name=f"{self._name} watch", daemon=True).start()
         try:
             self._send(encode_frame({"id": number, "call": name, "seconds": seconds, "payload": payload}))
-            return call.future.result(seconds + GRACE_SECONDS + START_SECONDS)
-        except FutureTimeoutError as error:
+            return call.answer.wait(seconds + GRACE_SECONDS + START_SECONDS)
+        except TimeoutError as error:
             raise WorkerLostError(_describe_delay(self._name, seconds)) from error
         finally:
             call.is_over.set()
@@ -257,7 +256,7 @@ class UpstreamWorker:
             waiting, self._waiting = list(self._waiting.values()), {}
         self._process.kill()
         for call in waiting:
-            call.future.set_exception(self._loss_type(self._loss))
+            call.answer.fail(self._loss_type(self._loss))
         self._process.wait()
         assert self._process.stdin is not None
         # What was not written yet cannot be.
@@ -267,11 +266,11 @@ class UpstreamWorker:
 
 def _resolve(call: _WaitingCall, name: str, answer: Mapping[str, Any]) -> None:
     if answer.get("late") is True:
-        call.future.set_exception(LateCallError(_describe_delay(name, call.seconds), call.is_shared))
+        call.answer.fail(LateCallError(_describe_delay(name, call.seconds), call.is_shared))
     elif "error" in answer:
-        call.future.set_exception(ToolError(f"{name}: {answer['error']}"))
+        call.answer.fail(ToolError(f"{name}: {answer['error']}"))
     else:
-        call.future.set_result(answer.get("result"))
+        call.answer.succeed(answer.get("result"))
 
 
 def _describe_delay(name: str, seconds: float) -> str:

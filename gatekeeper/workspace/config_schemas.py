@@ -6,7 +6,6 @@ have been meant, is found here; so only files with an error wait for the `jsonsc
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,9 @@ def suggest(word: str, known: Collection[str], path: FieldPath = ()) -> str:
     Args:
         path: of the mapping that the word is a key of.
     """
+    # Only a message about a mistake needs it.
+    import difflib
+
     matches = difflib.get_close_matches(word, sorted(known), 1)
     return f"; did you mean `{format_path((*path, matches[0]))}`?" if matches else ""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+from gatekeeper.host.lazy_pattern import compile_lazily
+
 # Escapes that YAML 1.1 lacks, and characters that JSON allows in texts and YAML does not.
-ESCAPE = re.compile(r"\\(?:u([dD][89abAB]..)\\u([dD][c-fC-F]..)|(.))", re.DOTALL)
-CHARACTER = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+ESCAPE = compile_lazily(r"\\(?:u([dD][89abAB]..)\\u([dD][c-fC-F]..)|(.))", re.DOTALL)
+CHARACTER = compile_lazily("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def rewrite_for_yaml(text: bytes) -> bytes | None:

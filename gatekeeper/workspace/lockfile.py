@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -18,12 +17,13 @@ from typing import Any
 from gatekeeper import __version__
 from gatekeeper.errors import UsageError
 from gatekeeper.host import atomic_file
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.host.toolchain import BUILT_IN_TOOLS, PINNED_TOOLS, TOOLS, Tool, Toolchain
 
 LOCK_FILE = "gatekeeper.lock"
 SCHEMA = "gatekeeper/lock/v1"
-VERSION_PATTERN = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?")
+VERSION_PATTERN = compile_lazily(r"v[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?")
 PLATFORM = f"{sys.platform}-{os.uname().machine.lower()}"
 RECOVERY_HINT = "remove it, and write a new one with `gatekeeper tools lock`"
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from gatekeeper.config import CONFIG_FILE, Config
 from gatekeeper.errors import GatekeeperError
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.workspace import config_loader, documents, file_selection
 
-KYVERNO_POLICY = re.compile(rb"^apiVersion: *[\"']?(?:policies\.)?kyverno\.io/", re.MULTILINE)
+KYVERNO_POLICY = compile_lazily(rb"^apiVersion: *[\"']?(?:policies\.)?kyverno\.io/", re.MULTILINE)
 # Files that only gatekeeper-upstream reads, apart from charts and kustomizations.
 TERRAFORM_SUFFIXES = (".tf", ".tfvars")
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-ACTION = re.compile(rb"\{\{(?:(?!\{\{)[^\n])*?\}\}|\{%[^\n]*?%\}")
+from gatekeeper.host.lazy_pattern import compile_lazily
+
+ACTION = compile_lazily(rb"\{\{(?:(?!\{\{)[^\n])*?\}\}|\{%[^\n]*?%\}")
 # An action over several lines, only where it starts a line or a value, and within one document: between braces in two
 # quoted texts there may be anything.
-LONG_ACTION = re.compile(
+LONG_ACTION = compile_lazily(
     rb"^([ \t]*(?:- +)*(?:[\w./-]+: +)?)"
     rb"(\{\{(?:(?!\{\{|^---|\}\}).)*\n(?:(?!\{\{|^---).)*?\}\}|\{%(?:(?!\{%|^---).)*?%\})",
     re.DOTALL | re.MULTILINE,
 )
 # An action that YAML reads as the start of a value or of a line, and so not as a text.
-LEADING_ACTION = re.compile(rb"^\s*(?:- +)*(?:[\w./-]+: +)?(?:- +)*[\[{]?\s*(?:\{\{|\{%)")
-BLOCK_WORDS = re.compile(
+LEADING_ACTION = compile_lazily(rb"^\s*(?:- +)*(?:[\w./-]+: +)?(?:- +)*[\[{]?\s*(?:\{\{|\{%)")
+BLOCK_WORDS = compile_lazily(
     rb"\{[{%][-~+ ]*(?:/\*|#|!|(?:if|else|elif|elsif|end\w*|range|with|define|block|for|set|raw|macro|import|unless"
     rb"|case|when|template|include)\b)"
 )
-BLOCK_HEADER = re.compile(rb"(?:^|[:\-\s])[|>][-+0-9]*\s*(?:#.*)?$")
+BLOCK_HEADER = compile_lazily(rb"(?:^|[:\-\s])[|>][-+0-9]*\s*(?:#.*)?$")
 PLACEHOLDER = b"x"
 
 

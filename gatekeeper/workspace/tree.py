@@ -7,9 +7,10 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, NamedTuple, NoReturn
+from typing import Literal, NoReturn
 
 from gatekeeper.model import Gap, Location, ParsedDocument
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.workspace.text_encoding import decode_marked_utf16
 
 MAX_FILE_BYTES = 20 * 1024 * 1024

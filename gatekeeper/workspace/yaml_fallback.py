@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import yaml
 
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import FieldPath, get_field
 from gatekeeper.workspace import json_text
 from gatekeeper.workspace.yaml_scalars import Mark, YamlSyntaxError, resolve_scalar
@@ -20,8 +21,8 @@ EXPANSION_FACTOR, EXPANSION_BYTES = 8, 4 * 1024 * 1024
 
 MERGE_KEY = "<<"
 # At the start of a line, but not of a document.
-MISPLACED_MARK = re.compile(r"^(?!---)[^\n]*[\n\r\x85\u2028\u2029]\ufeff", re.MULTILINE)
-ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+MISPLACED_MARK = compile_lazily(r"^(?!---)[^\n]*[\n\r\x85\u2028\u2029]\ufeff", re.MULTILINE)
+ESCAPED = compile_lazily(r"\\(.)", re.DOTALL)
 
 
 class _Node:

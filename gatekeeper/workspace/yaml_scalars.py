@@ -7,14 +7,16 @@ import datetime
 import re
 from typing import Any
 
+from gatekeeper.host.lazy_pattern import compile_lazily
+
 NULL_WORDS = {"", "~", "null", "Null", "NULL"}
 TRUE_WORDS = {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"}
 FALSE_WORDS = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"}
-NON_FINITE = re.compile(r"\.(nan|NaN|NAN)|[-+]?\.(inf|Inf|INF)")
-FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-INTEGER = re.compile(r"0x([0-9a-f]+)|0b([01]+)|0o?([0-7]+)|(0|[1-9][0-9]*)", re.IGNORECASE)
+NON_FINITE = compile_lazily(r"\.(nan|NaN|NAN)|[-+]?\.(inf|Inf|INF)")
+FLOAT = compile_lazily(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+INTEGER = compile_lazily(r"0x([0-9a-f]+)|0b([01]+)|0o?([0-7]+)|(0|[1-9][0-9]*)", re.IGNORECASE)
 # The formats of go-yaml v2's `parseTimestamp`.
-TIME = re.compile(
+TIME = compile_lazily(
     r"(\d{4})-(\d\d?)-(\d\d?)"
     r"(?:(?:[Tt](?=.*(?:Z|[-+]\d\d:\d\d)$)| (?=[\d:.]+$))"
     r"(\d\d?):(\d\d?):(\d\d?)(?:\.\d{1,9})?(?:Z|[-+][01]\d:[0-5]\d)?)?"

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from gatekeeper.host.background import BackgroundCall
+from gatekeeper.host.background import BackgroundCall, PendingResult
 
 
 def test_function_runs_while_the_caller_goes_on() -> None:
@@ -24,6 +24,22 @@ def test_error_is_raised_to_the_caller_who_waits() -> None:
     call: BackgroundCall[int] = BackgroundCall(lambda: [][0])
     with pytest.raises(IndexError):
         call.wait_for_result()
+
+
+def test_pending_result_is_what_another_thread_gives() -> None:
+    pending: PendingResult[str] = PendingResult()
+    giver = BackgroundCall(lambda: pending.succeed("done"))
+    assert pending.wait(20) == "done"
+    giver.wait_for_result()
+
+
+def test_pending_result_can_be_an_error_or_late() -> None:
+    pending: PendingResult[str] = PendingResult()
+    with pytest.raises(TimeoutError):
+        pending.wait(0)
+    pending.fail(ValueError("refused"))
+    with pytest.raises(ValueError, match="refused"):
+        pending.wait(20)
 
 
 def test_cached_answer_does_not_load_slow_modules() -> None:

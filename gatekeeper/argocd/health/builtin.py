@@ -6,12 +6,13 @@ Source: argo-cd `gitops-engine/pkg/health`, `resource_customizations`. Tests run
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import orjson
 
 from gatekeeper.kube.conditions import find_condition
 from gatekeeper.model import Object, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 HealthStatus = Literal["Healthy", "Suspended", "Progressing", "Missing", "Degraded", "Unknown"]
 # From best to worst.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.errors import ToolError
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.upstream.answers import decode_list
 from gatekeeper.upstream.client import UpstreamClient, create_client, get_program_path, open_client
 from gatekeeper.upstream.worker import WorkerLostError

@@ -6,13 +6,14 @@ Source: argo-cd `docs/user-guide/auto_sync.md`, `controller/appcontroller.go` (`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.argocd import status
 from gatekeeper.argocd.model import ApplicationBuild, ComparedObject
 from gatekeeper.argocd.sync import comparison
 from gatekeeper.argocd.sync.operation import OperationState, SyncRequest, parse_request
 from gatekeeper.model import Object, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 
 class AutoSyncDecision(NamedTuple):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.apply import server_side_apply
 from gatekeeper.apply.changes import ApplyOptions, ApplyPolicy, ChangeCause, ObjectChange
@@ -24,6 +24,7 @@ from gatekeeper.argocd.sync.sync_options import SyncOptions, is_extraneous, is_h
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import DeniedError, SpecError
 from gatekeeper.model import Object, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 
 class DesiredObjects(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.argocd import status
 from gatekeeper.argocd.application_spec import Application, RetryStrategy, parse_retry
@@ -18,6 +18,7 @@ from gatekeeper.argocd.sync.sync_options import SyncOptions, parse_sync_options
 from gatekeeper.kube.conditions import MAX_MESSAGE_LENGTH, format_time
 from gatekeeper.kube.decoder import FieldReader
 from gatekeeper.model import Object, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 UNSUPPORTED_SYNC_FIELDS = ("manifests", "source", "sources")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple
 
 from gatekeeper.apply import prune, server_side_apply
 from gatekeeper.apply.changes import FIELD_MANAGER, MISSING_DEPENDENCY, ApplyPolicy, ChangeCause, ObjectChange
@@ -26,6 +25,7 @@ from gatekeeper.argocd.sync.sync_tasks import SyncTask
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Object, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 # Between two waves, so that other controllers can react to the first.
 WAVE_PAUSE_SECONDS = 2.0

@@ -6,11 +6,11 @@ Source: argo-cd `docs/user-guide/sync-options.md`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from gatekeeper.cluster.dynamic_client import Propagation
 from gatekeeper.errors import SpecError
 from gatekeeper.model import Object, ObjectRef, read_labels
+from gatekeeper.named_tuple import NamedTuple
 
 ANNOTATION_PREFIX = "argocd.argoproj.io/"
 SYNC_OPTIONS, COMPARE_OPTIONS, IGNORE_HEALTH_CHECK = (

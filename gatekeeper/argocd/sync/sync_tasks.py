@@ -6,12 +6,12 @@ Source: argo-cd `docs/user-guide/sync-waves.md`, `gitops-engine/pkg/sync/{sync_t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from gatekeeper.apply.inventory import InventoryEntry, entry_of
 from gatekeeper.argocd.model import SYNC_PHASES, ComparedObject, SyncPhase
 from gatekeeper.argocd.sync.sync_options import ANNOTATION_PREFIX, SyncOptions
 from gatekeeper.model import Object, read_labels
+from gatekeeper.named_tuple import NamedTuple
 
 HOOK_ANNOTATION, WAVE_ANNOTATION, DELETE_POLICY_ANNOTATION = (
     f"{ANNOTATION_PREFIX}hook",

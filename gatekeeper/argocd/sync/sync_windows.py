@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
 from gatekeeper.kube.decoder import FieldError, FieldReader
+from gatekeeper.named_tuple import NamedTuple
 
 DAY_SECONDS = 24 * 3600.0
 # A schedule has minute, hour, day of month, month and day of week; cronsim would also accept seconds.

@@ -12,7 +12,6 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -22,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from gatekeeper.cluster.dynamic_client import CONFLICT, ApiStatusError, DynamicClient, Kind
 from gatekeeper.cluster.secrets import SECRETS, read_secret
 from gatekeeper.controller.runtime.log import log_event
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 
 WEBHOOK_CONFIGURATION_KIND = Kind("admissionregistration.k8s.io/v1", "validatingwebhookconfigurations", False)

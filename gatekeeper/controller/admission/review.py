@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -21,6 +21,7 @@ from gatekeeper.errors import GatekeeperError
 from gatekeeper.gate import pipeline
 from gatekeeper.gate.pipeline import RepositoryPolicies
 from gatekeeper.model import Finding, Object, Resource, Verdict, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render.appliers import build_cluster_resource
 from gatekeeper.workspace import config_loader, file_selection
 from gatekeeper.workspace.tree import ParsedFile, Tree

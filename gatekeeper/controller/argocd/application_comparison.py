@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from gatekeeper.argocd.model import ComparedObject
 from gatekeeper.argocd.sync import comparison
 from gatekeeper.controller.argocd import sync_plan
 from gatekeeper.controller.argocd.context import ApplicationContext
 from gatekeeper.controller.argocd.operation_runner import OperationProgress
+from gatekeeper.named_tuple import NamedTuple
 
 # How often an Application is compared without a change; in another cluster changes are not watched.
 RESYNC_SECONDS, REMOTE_RESYNC_SECONDS = 600.0, 180.0

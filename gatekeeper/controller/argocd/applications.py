@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from gatekeeper.apply.inventory import entry_of
 from gatekeeper.argocd import application_spec, permissions, resource_tracking, status
@@ -35,6 +34,7 @@ from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.errors import SpecError, ToolError
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import NamespacedName, Object, get_field, name_of, read_labels
+from gatekeeper.named_tuple import NamedTuple
 
 SKIP_RECONCILE = "argocd.argoproj.io/skip-reconcile"
 # An error may be fixed by a change that this controller does not watch.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 from gatekeeper.apply import prune_budget
 from gatekeeper.apply.inventory import InventoryEntry
@@ -17,6 +16,7 @@ from gatekeeper.argocd.sync.sync_windows import SyncWindow
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.model import NamespacedName, Object, Verdict
+from gatekeeper.named_tuple import NamedTuple
 
 
 class ArgoEnvironment(NamedTuple):

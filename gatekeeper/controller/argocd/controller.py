@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.apply.model import AuditEvent
@@ -42,6 +41,7 @@ from gatekeeper.controller.runtime.worker import Worker
 from gatekeeper.flux.source import resolve_storage_folder
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import NamespacedName, Object, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.repositories.provenance import CommitProvenance
 
 SOURCE_WORKERS = 4

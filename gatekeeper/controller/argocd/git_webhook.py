@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import orjson
 
@@ -15,6 +15,7 @@ from gatekeeper.cluster import secrets
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.controller.runtime.http_server import HttpRequest
 from gatekeeper.model import get_field
+from gatekeeper.named_tuple import NamedTuple
 
 WEBHOOK_PATH, SECRET_NAME = "/api/webhook", "argocd-secret"
 REFUSAL = "invalid webhook signature"

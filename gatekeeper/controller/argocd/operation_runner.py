@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from gatekeeper.apply import server_side_apply
 from gatekeeper.apply.changes import ApplyOptions, ObjectChange
@@ -24,6 +23,7 @@ from gatekeeper.controller.argocd.self_heal import SelfHealBackoff
 from gatekeeper.errors import ToolError
 from gatekeeper.kube.events import Event
 from gatekeeper.model import NamespacedName, Object, get_field, name_of
+from gatekeeper.named_tuple import NamedTuple
 
 # How often a running sync is checked if no watched object changes.
 POLL_SECONDS = 5.0

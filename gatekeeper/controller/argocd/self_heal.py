@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
 
 from gatekeeper.model import NamespacedName
+from gatekeeper.named_tuple import NamedTuple
 
 FIRST_SECONDS, FACTOR, MAX_SECONDS = 2.0, 3.0, 300.0
 # After this time without drift the back-off starts again.

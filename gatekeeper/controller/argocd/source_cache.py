@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.argocd import source_fetch
 from gatekeeper.argocd.application_spec import Application
@@ -21,6 +20,7 @@ from gatekeeper.controller.runtime.build_cache import BuildCache, log_verdict, p
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.errors import GatekeeperError, ToolError
 from gatekeeper.model import NamespacedName, Object, Verdict, get_field, name_of, read_labels
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.repositories.provenance import CommitProvenance
 from gatekeeper.repositories.revision import Revision
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.apply.changes import STATUS_MANAGER
 from gatekeeper.argocd import application_spec
@@ -11,6 +11,7 @@ from gatekeeper.argocd.sync.operation import parse_operation_state
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.kube.conditions import format_time
 from gatekeeper.model import Object
+from gatekeeper.named_tuple import NamedTuple
 
 
 class MetadataChange(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.apply.model import AuditEvent
@@ -14,6 +14,7 @@ from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.flux import dependencies
 from gatekeeper.flux.model import CheckedKustomizations
 from gatekeeper.model import NamespacedName, Object, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 
 class FluxOptions(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.cluster import object_status
 from gatekeeper.cluster.dynamic_client import DynamicClient
@@ -24,6 +24,7 @@ from gatekeeper.kube import conditions
 from gatekeeper.kube.conditions import Condition
 from gatekeeper.kube.decoder import FieldError
 from gatekeeper.model import NamespacedName, Object, get_field, name_of
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.repositories import git_repository_spec
 from gatekeeper.repositories.git_repository_spec import GitRepository
 

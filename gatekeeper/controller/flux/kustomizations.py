@@ -10,7 +10,6 @@ import threading
 import time
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 from gatekeeper.apply import prune_budget
 from gatekeeper.apply.model import ApplySet, AuditEvent, ReconcileContext, ReconcileOutcome, ReconcileResult
@@ -24,6 +23,7 @@ from gatekeeper.flux.model import Waiting
 from gatekeeper.kube import conditions
 from gatekeeper.kube.decoder import FieldError, FieldReader
 from gatekeeper.model import NamespacedName, Object, get_field, name_of
+from gatekeeper.named_tuple import NamedTuple
 
 CONTROLLER = "Kustomization"
 DEFAULT_INTERVAL_SECONDS, DEPENDENCY_RETRY_SECONDS = 60.0, 30.0

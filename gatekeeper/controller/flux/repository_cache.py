@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from typing import NamedTuple
 
 from gatekeeper.apply.model import ApplySet
 from gatekeeper.controller.runtime.build_cache import BuildCache, Snapshot, pack_objects, unpack_objects
 from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.model import NamespacedName, Verdict
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.repositories.provenance import CommitProvenance
 from gatekeeper.repositories.revision import Revision
 from gatekeeper.secret_value import SecretBytes

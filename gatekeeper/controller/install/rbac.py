@@ -6,7 +6,9 @@ Source: the requests that each controller makes; `docs/controller.md` says what 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from gatekeeper.named_tuple import NamedTuple
 
 # No name here is one of OPA Gatekeeper, which may run in the same cluster and owns the namespace `gatekeeper-system`.
 APP_NAME = "gatekeeper-gitops"

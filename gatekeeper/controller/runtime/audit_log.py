@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from gatekeeper.errors import ToolError
 from gatekeeper.kube.conditions import format_time
+from gatekeeper.named_tuple import NamedTuple
 
 SCHEMA = "gatekeeper/audit/v1"
 GENESIS_DIGEST = "0" * 64

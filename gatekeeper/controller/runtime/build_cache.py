@@ -8,12 +8,13 @@ from __future__ import annotations
 import threading
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
 
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.model import NamespacedName, Verdict
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.repositories.provenance import CommitProvenance
 
 COMPRESSION_LEVEL = 1

@@ -10,7 +10,6 @@ import threading
 import zlib
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import NamedTuple
 
 import orjson
 
@@ -19,6 +18,7 @@ from gatekeeper.apply.inventory import InventoryEntry
 from gatekeeper.cluster.dynamic_client import DynamicClient
 from gatekeeper.cluster.reflector import Reflector
 from gatekeeper.model import NamespacedName, Object, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 
 class ObservedObject(NamedTuple):

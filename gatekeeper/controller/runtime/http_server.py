@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from cheroot import wsgi
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 
 from gatekeeper.controller.runtime.log import describe_fault, log_event
 from gatekeeper.errors import GatekeeperError
+from gatekeeper.named_tuple import NamedTuple
 
 # The API server stores no object above 3 MB; an AdmissionReview holds two of them, the old and the new one.
 MAX_BODY_BYTES = 8 * 1024 * 1024

@@ -12,13 +12,14 @@ import time
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.cluster.dynamic_client import CONFLICT, NOT_FOUND, ApiStatusError, DynamicClient, Kind
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Object, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 LEASE_KIND = Kind("coordination.k8s.io/v1", "leases", True)
 LEASE_SECONDS, RENEW_DEADLINE_SECONDS, RETRY_PERIOD_SECONDS = 15, 10.0, 2.0

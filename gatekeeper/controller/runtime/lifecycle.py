@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from prometheus_client import generate_latest
 
@@ -13,6 +12,7 @@ from gatekeeper.controller.runtime.http_server import HttpRequest, HttpResponse,
 from gatekeeper.controller.runtime.leader_election import LeaderElection
 from gatekeeper.controller.runtime.log import log_event
 from gatekeeper.controller.runtime.metrics import Metrics
+from gatekeeper.named_tuple import NamedTuple
 
 # How long reconciles in progress may take after the signal to stop.
 GRACE_SECONDS = 25.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.apply.changes import FIELD_MANAGER
 from gatekeeper.cluster import object_status
@@ -30,6 +30,7 @@ from gatekeeper.errors import SecretFileError, ToolError
 from gatekeeper.kube import conditions
 from gatekeeper.kube.events import Event
 from gatekeeper.model import NamespacedName, Object, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.sealedsecrets import sealedsecret, target_secret
 
 GROUP, VERSIONS, KIND = "bitnami.com", ("v1alpha1",), "SealedSecret"

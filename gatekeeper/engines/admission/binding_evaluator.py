@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,13 +13,14 @@ from gatekeeper.engines.admission.cel_policies import has_marker
 from gatekeeper.engines.admission.vap import AdmissionIndex, PolicyBinding, is_match
 from gatekeeper.engines.rego.model import RegoModule, RuleQuery
 from gatekeeper.engines.schema.crds import encode_definition
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import ObjectRef, Resource, build_ref
 from gatekeeper.protocols import QueryResult
 from gatekeeper.upstream.cel_evaluation import CelBatch, CelParameters, CelRefusal, CelRow, CelUse, evaluate_batch
 
 # Ends the query for what a binding denies although it only warns or audits.
 DENIALS = " denials"
-COST_MESSAGE = re.compile("cost limit exceeded|running out of cost budget")
+COST_MESSAGE = compile_lazily("cost limit exceeded|running out of cost budget")
 
 
 class BindingEvaluator:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -16,6 +16,7 @@ from gatekeeper.engines.admission.selectors import NamespaceIndex
 from gatekeeper.engines.rego.evaluation import start_engine
 from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RegoModule, RuleQuery
 from gatekeeper.model import Resource, build_ref, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.protocols import QueryResult, RegoEngine
 from gatekeeper.upstream.cel_evaluation import CelBatch, CelParameters, CelRow, CelUse, evaluate_batch
 from gatekeeper.upstream.client import open_client

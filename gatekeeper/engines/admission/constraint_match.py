@@ -6,13 +6,14 @@ Source: https://open-policy-agent.github.io/gatekeeper/website/docs/howto#the-ma
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.engines.admission.policy_fields import parse_texts, reject_unknown_fields
 from gatekeeper.engines.admission.selectors import NamespaceIndex, is_glob_match
 from gatekeeper.errors import PolicyError
 from gatekeeper.kube.labels import is_selected
 from gatekeeper.model import Resource, read_labels
+from gatekeeper.named_tuple import NamedTuple
 
 MATCH_FIELDS = frozenset(
     {

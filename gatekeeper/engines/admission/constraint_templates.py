@@ -18,13 +18,14 @@ from gatekeeper.engines.rego.loader import PACKAGE_LINE
 from gatekeeper.engines.rego.model import RegoModule
 from gatekeeper.engines.rego.rego_text import blank_literals
 from gatekeeper.errors import PolicyError
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Resource, get_field
 
 GROUP = "templates.gatekeeper.sh"
 ADMISSION_TARGET = "admission.k8s.gatekeeper.sh"
 CEL_ENGINE = "K8sNativeValidation"
-DATA_REFERENCE = re.compile(r"(?<![\w.])data(?=[.\[])")
-DATA_PATH = re.compile(r'data(?:\.(\w+)|\["(\w+)"\])?')
+DATA_REFERENCE = compile_lazily(r"(?<![\w.])data(?=[.\[])")
+DATA_PATH = compile_lazily(r'data(?:\.(\w+)|\["(\w+)"\])?')
 # The package around the packages of all templates.
 PACKAGE_ROOT = "constraint_templates"
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import re
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from gatekeeper.config import Config
 from gatekeeper.engines import secret_masks
@@ -33,12 +32,14 @@ from gatekeeper.engines.rego.loader import is_nondeterministic
 from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RuleQuery
 from gatekeeper.engines.schema.kind_scopes import KindScopes
 from gatekeeper.errors import PolicyError, ToolError
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Finding, Gap, Resource
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.protocols import RegoEngine
 from gatekeeper.upstream.client import open_client
 
 # What a policy that reads other objects than the judged one contains.
-READS_OBJECTS = re.compile(r"\binventory\b|\bparamKind\b")
+READS_OBJECTS = compile_lazily(r"\binventory\b|\bparamKind\b")
 
 
 class PolicyEvaluator(RegoEngine, Protocol):

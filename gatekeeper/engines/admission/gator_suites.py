@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.config import Config
 from gatekeeper.engines import policy_files
@@ -21,6 +21,7 @@ from gatekeeper.engines.rego.policy_tests import PolicyTestOutcome
 from gatekeeper.errors import PolicyError, ToolError
 from gatekeeper.gocompat import regexp
 from gatekeeper.model import Resource
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.workspace.tree import list_files_below
 
 SUITE_API_VERSION = "test.gatekeeper.sh/v1alpha1"

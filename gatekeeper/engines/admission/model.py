@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.engines.admission.constraint_match import ConstraintMatch
 from gatekeeper.engines.rego.model import RegoModule
 from gatekeeper.model import Resource, Severity
+from gatekeeper.named_tuple import NamedTuple
 
 
 class ConstraintTemplate(NamedTuple):

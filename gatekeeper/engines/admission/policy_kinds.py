@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Resource
 
 KYVERNO_GROUP, KYVERNO_CEL_GROUP = "kyverno.io", "policies.kyverno.io"
@@ -23,7 +22,7 @@ POLICY_KINDS: dict[str, tuple[str, ...]] = {
 }
 
 # Kyverno's functions for JMESPath and CEL, and the end of an exception.
-TIME_DEPENDENT = re.compile(r"\btime_(?:now|now_utc|since)\b|\brandom\(|\btime\.now\b|\bnow\(\)|\"expiresAt\"")
+TIME_DEPENDENT = compile_lazily(r"\btime_(?:now|now_utc|since)\b|\brandom\(|\btime\.now\b|\bnow\(\)|\"expiresAt\"")
 
 
 def is_policy(resource: Resource) -> bool:

@@ -7,7 +7,7 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/validating-admis
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.engines.admission.cel.parameters import BindingParameters, find_parameters
 from gatekeeper.engines.admission.cel.resource_rules import ResourceRules
@@ -18,6 +18,7 @@ from gatekeeper.engines.schema.kind_scopes import KindScopes
 from gatekeeper.errors import PolicyError
 from gatekeeper.kube.labels import NAMESPACE_NAME_LABEL, is_selected
 from gatekeeper.model import Labels, Resource, Severity, read_labels
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.upstream.client import UpstreamClient
 
 GROUP = "admissionregistration.k8s.io"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gatekeeper.config import CERTIFICATE_FOLDER
 from gatekeeper.errors import SecretFileError
 from gatekeeper.model import Finding, Gap, Location, Resource
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.sealedsecrets import scope
 from gatekeeper.workspace.tree import Tree
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from gatekeeper.engines.encrypted import candidates
 from gatekeeper.engines.findings import build_file_finding
@@ -48,6 +47,9 @@ def evaluate(context: EngineContext) -> EngineResult:
 
     if files:
         toolchain.find("sops")
+    # It loads `logging`, and few runs decrypt.
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(max(context.jobs, 1)) as pool:
         for file, error in zip(files, pool.map(try_decrypt, files), strict=True):
             if error is None:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 
 from gatekeeper.engines.findings import build_file_finding
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Finding
 
-CONFLICT_MARKERS = re.compile(rb"^<{7}(?: .*)?\r?$(?=[\s\S]*^>{7}(?: .*)?\r?$)", re.MULTILINE)
+CONFLICT_MARKERS = compile_lazily(rb"^<{7}(?: .*)?\r?$(?=[\s\S]*^>{7}(?: .*)?\r?$)", re.MULTILINE)
 ENCRYPTION_MARKERS = (b"ENC[AES256_GCM,", b"SealedSecret")
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from gatekeeper.engines.findings import build_file_finding
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Finding
 from gatekeeper.sops import recipients
 from gatekeeper.sops.creation_rules import DEFAULT_SELECTOR, CreationRule, SopsSelector, parse_selectors
 from gatekeeper.sops.sops_file import CIPHERTEXT_PREFIX, SopsEntry, SopsFile
 
-CIPHERTEXT_PATTERN = re.compile(r"ENC\[AES256_GCM,data:([^,\]]*),iv:([^,\]]*),tag:([^,\]]*),type:([^,\]]*)\]")
+CIPHERTEXT_PATTERN = compile_lazily(r"ENC\[AES256_GCM,data:([^,\]]*),iv:([^,\]]*),tag:([^,\]]*),type:([^,\]]*)\]")
 VALUE_TYPES = ("str", "int", "float", "bytes", "bool", "time", "comment")
 IV_BYTES, TAG_BYTES = 32, 16
 REENCRYPT_HINT = "encrypt the file again with sops"

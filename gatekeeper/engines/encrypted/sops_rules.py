@@ -8,6 +8,7 @@ from functools import cache
 
 from gatekeeper.engines.encrypted.sops_files import shorten_recipient
 from gatekeeper.engines.findings import build_file_finding
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Finding, Severity
 from gatekeeper.sops import creation_rules, recipients
 from gatekeeper.sops.creation_rules import (
@@ -21,7 +22,7 @@ from gatekeeper.sops.sops_file import SopsFile
 from gatekeeper.workspace.tree import Tree
 
 # A file name that says that the content is encrypted.
-ENCRYPTED_NAME = re.compile(r"(?:^|[._-])(?:enc|sops|encrypted)(?:[._-]|$)", re.IGNORECASE)
+ENCRYPTED_NAME = compile_lazily(r"(?:^|[._-])(?:enc|sops|encrypted)(?:[._-]|$)", re.IGNORECASE)
 
 
 def build_rule_lookup(tree: Tree) -> Callable[[str], SopsConfig | None]:

@@ -10,11 +10,12 @@ import re
 
 import orjson
 
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.workspace import documents
 
 CIPHERTEXT_MARK = "ENC[AES256_GCM,"
-DOTENV_MAC = re.compile(r"^sops_mac=ENC\[", re.MULTILINE)
-INI_SECTION = re.compile(r"^\[sops\]\s*$.*^mac\s*=\s*ENC\[", re.MULTILINE | re.DOTALL)
+DOTENV_MAC = compile_lazily(r"^sops_mac=ENC\[", re.MULTILINE)
+INI_SECTION = compile_lazily(r"^\[sops\]\s*$.*^mac\s*=\s*ENC\[", re.MULTILINE | re.DOTALL)
 
 
 def has_encrypted_values(text: str) -> bool | None:

@@ -6,16 +6,16 @@ Source: gitleaks v8, README "Configuration" and `config/config.go`. Its Go patte
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import re2
 
 from gatekeeper.errors import PolicyError
 from gatekeeper.host.regular_file import read_regular_file
+from gatekeeper.named_tuple import NamedTuple
 
 MAX_EXTENDS = 2
 
@@ -109,6 +109,9 @@ def load_rules(path: Path, name: str, extend_depth: int = 0) -> LeakRuleFile:
     Raises:
         PolicyError: the file cannot be read, or is not a valid gitleaks configuration.
     """
+    # Few repositories have leak rules of their own.
+    import tomllib
+
     try:
         content = tomllib.loads(read_regular_file(path).decode())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -9,7 +9,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import re2
 
@@ -18,6 +18,7 @@ from gatekeeper.engines.plaintext import gitleaks
 from gatekeeper.engines.plaintext.gitleaks import Allowlist, LeakMatch, LeakRule, LeakRuleFile
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Finding, Gap, Location
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.workspace.documents import detect_encryption
 from gatekeeper.workspace.text_encoding import convert_to_utf8
 from gatekeeper.workspace.tree import Tree

@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from difflib import SequenceMatcher
 
 from gatekeeper.engines.plaintext import value_kinds
 from gatekeeper.engines.plaintext.placeholders import MARK
+from gatekeeper.host.lazy_pattern import compile_lazily
 
-PEM_BLOCK = re.compile(r"-----BEGIN ([^-]+)-----.*?-----END \1-----", re.DOTALL)
-TOKEN = re.compile(r"\w+|\W")
+PEM_BLOCK = compile_lazily(r"-----BEGIN ([^-]+)-----.*?-----END \1-----", re.DOTALL)
+TOKEN = compile_lazily(r"\w+|\W")
 # A constant password beside a random part.
-ASSIGNMENT = re.compile(r"(?i)(?:password|passwd|pwd|secret|token|api[_-]?key)[\"']?\s*[:=]\s*[\"']?([^\s\"',;&]+)")
+ASSIGNMENT = compile_lazily(r"(?i)(?:password|passwd|pwd|secret|token|api[_-]?key)[\"']?\s*[:=]\s*[\"']?([^\s\"',;&]+)")
 # Longer texts are compared by their common beginning and end.
 MAX_TOKENS = 2000
 
@@ -35,6 +35,9 @@ def _mark_differences(first: str, second: str) -> str:
         return "".join(one if one == other else MARK for one, other in zip(left, right, strict=True))
     if max(len(left), len(right)) > MAX_TOKENS:
         return "".join(_list_shared(left, right)) + MARK + "".join(_list_shared(left[::-1], right[::-1])[::-1])
+    # Few values are compared.
+    from difflib import SequenceMatcher
+
     matches = SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
     return MARK.join("".join(left[match.a : match.a + match.size]) for match in matches)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from gatekeeper.engines.plaintext.leaks import LeakCandidate
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Finding, Gap, Location
 from gatekeeper.workspace.tree import Tree
 
 # What differs between a value and its text in a file: spaces, line ends, quotes and escapes of them.
-FORMATTING = re.compile(rb"\\[nrt]|[\s\\\"']+")
+FORMATTING = compile_lazily(rb"\\[nrt]|[\s\\\"']+")
 # A rule for private keys can match beyond the end of the key.
 PEM_END = b"-----END"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from gatekeeper.engines import secret_masks
 from gatekeeper.engines.plaintext import embedded_sops, leaks, random_values, reported_values, value_kinds
 from gatekeeper.engines.plaintext.placeholders import CIPHERTEXT, MARK, mark_placeholders
 from gatekeeper.engines.plaintext.reported_values import ReportedValue
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import FieldPath, Finding, Gap, Resource, get_field
 from gatekeeper.render import second_rendering
 from gatekeeper.workspace.tree import ParsedFile, Tree
@@ -25,7 +25,7 @@ RANDOM_HINT = (
 )
 SOPS_MAC = "sops_mac"
 # Metadata of sops in dotenv files. Source: getsops/sops `stores/stores.go` (`Metadata`) and `stores/flatten.go`.
-SOPS_METADATA = re.compile(
+SOPS_METADATA = compile_lazily(
     r"sops_(?:mac|version|lastmodified|shamir_threshold|mac_only_encrypted|(?:un)?encrypted_(?:suffix|regex|comment_regex)"
     r"|\w+__(?:list|map)_\w+)"
 )

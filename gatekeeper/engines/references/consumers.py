@@ -7,9 +7,10 @@ and `helm` toolkits; external-secrets `v1`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.model import FieldPath, Resource, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 POD_SPEC_PATHS: dict[str, FieldPath] = {
     "Pod": ("spec",),

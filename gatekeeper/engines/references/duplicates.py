@@ -7,10 +7,10 @@ root: a path that no other Flux Kustomization or Argo CD Application of the repo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from gatekeeper.engines.references import providers
 from gatekeeper.model import Finding, Resource, get_field
+from gatekeeper.named_tuple import NamedTuple
 
 # Resources with the file or folder that they were rendered from.
 ResourceGroups = Sequence[tuple[str, Sequence[Resource]]]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple
 
 from gatekeeper.engines.references import (
     cluster_objects,
@@ -26,6 +25,7 @@ from gatekeeper.engines.references.consumers import Reference
 from gatekeeper.engines.references.duplicates import ObjectKey, ResourceGroups
 from gatekeeper.engines.references.providers import ProvidedKeys
 from gatekeeper.model import FieldPath, Finding, Gap, Resource, Severity, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.workspace.tree import Tree
 
 # Kinds with which an operator installs Flux, so that its own objects are in no file.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.model import FieldPath, Finding, Resource, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render.appliers import DIRECTORY, detect_source_type
 from gatekeeper.workspace.tree import Tree
 

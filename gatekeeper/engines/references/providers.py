@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.model import FieldPath, Resource, get_field, read_labels
+from gatekeeper.named_tuple import NamedTuple
 
 ISSUER_ANNOTATIONS = ("cert-manager.io/issuer", "cert-manager.io/cluster-issuer")
 ProvidedKeys = frozenset[str] | None

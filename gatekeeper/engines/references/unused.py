@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 
 from gatekeeper.engines.references.duplicates import ProvidersByObject, ResourceGroups
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Finding, Resource, get_field
 
 # Secrets that are found by their type, and labels that do not show which objects use an object.
@@ -13,7 +13,7 @@ DISCOVERED_TYPES = ("kubernetes.io/service-account-token", "helm.sh/", "bootstra
 COMMON_LABEL_PREFIXES = ("app.kubernetes.io/", "helm.sh/", "kustomize.toolkit.fluxcd.io/")
 COMMON_LABELS = ("app", "name", "team", "owner")
 # Names in any text: in arguments, URLs and scripts, too.
-NAME_PATTERN = re.compile(rb"[A-Za-z0-9][A-Za-z0-9.-]*")
+NAME_PATTERN = compile_lazily(rb"[A-Za-z0-9][A-Za-z0-9.-]*")
 
 
 def check_unused(

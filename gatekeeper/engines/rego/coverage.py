@@ -6,7 +6,6 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import orjson
 
@@ -18,6 +17,7 @@ from gatekeeper.engines.rego.rego_text import CLOSING_BRACKETS, OPENING_BRACKETS
 from gatekeeper.engines.rego.regorus.engine import RegorusEngine
 from gatekeeper.errors import PolicyError
 from gatekeeper.host.process import run_command
+from gatekeeper.named_tuple import NamedTuple
 
 # Inputs as JSON, each with the queries to evaluate on it.
 QueryBatch = Sequence[tuple[bytes, Sequence[str]]]

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -51,6 +51,7 @@ from gatekeeper.engines.rego.field_changes import (
 from gatekeeper.engines.rego.model import RegoModule
 from gatekeeper.engines.rego.suspects import Key, Suspect, SuspectGroups, extract_messages, split_into_batches
 from gatekeeper.model import FieldPath, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.protocols import RegoEngine
 
 MAX_USUAL_PATHS = 8

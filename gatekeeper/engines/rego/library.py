@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from gatekeeper.engines.rego.loader import load_policies
 from gatekeeper.engines.rego.model import PolicySet, RegoModule
 from gatekeeper.errors import UsageError
+from gatekeeper.named_tuple import NamedTuple
 
 PACKAGED_FOLDER = Path(__file__).parent.parent.parent / "policies"
 RULE_FILE = "rule.rego"

@@ -10,20 +10,21 @@ from typing import Any
 from gatekeeper.engines import policy_files
 from gatekeeper.engines.rego.model import PolicySet, RegoModule
 from gatekeeper.errors import PolicyError
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.text_encoding import convert_to_utf8
 from gatekeeper.workspace.tree import list_files_below
 
 SEVERITY_BY_PREFIX = {"deny": "error", "violation": "error", "warn": "warning"}
-PACKAGE_LINE = re.compile(r"^\s*package\s+([\w.\[\]\"-]+)", re.MULTILINE)
-METADATA_LINE = re.compile(r"^#\s*METADATA[ \t]*$", re.MULTILINE)
-RULE_HEAD = re.compile(r"(?:default\s+)?([A-Za-z_]\w*)")
-TOKEN = re.compile(r'#[^\n]*|"(?:\\.|[^"\\\n])*"|`[^`]*`|[{}()\[\]\n]|[^#"`{}()\[\]\n]+')
-V1_KEYWORD = re.compile(r"\b(if|contains)\b")
-OTHER_POLICY_KINDS = re.compile(
+PACKAGE_LINE = compile_lazily(r"^\s*package\s+([\w.\[\]\"-]+)", re.MULTILINE)
+METADATA_LINE = compile_lazily(r"^#\s*METADATA[ \t]*$", re.MULTILINE)
+RULE_HEAD = compile_lazily(r"(?:default\s+)?([A-Za-z_]\w*)")
+TOKEN = compile_lazily(r'#[^\n]*|"(?:\\.|[^"\\\n])*"|`[^`]*`|[{}()\[\]\n]|[^#"`{}()\[\]\n]+')
+V1_KEYWORD = compile_lazily(r"\b(if|contains)\b")
+OTHER_POLICY_KINDS = compile_lazily(
     rb"\b(?:ConstraintTemplate|constraints\.gatekeeper\.sh|ValidatingAdmissionPolicy|kyverno\.io)\b"
 )
-NONDETERMINISTIC_CALL = re.compile(
+NONDETERMINISTIC_CALL = compile_lazily(
     r"\b(?:time\.now_ns|rand\.intn|uuid\.rfc4122|http\.send|net\.lookup_ip_addr|opa\.runtime|time_now)\b"
 )
 # What ends a line before braces that are a value instead of the body of a rule.

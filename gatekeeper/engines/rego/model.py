@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import TERRAFORM_KIND, Gap, Severity
+from gatekeeper.named_tuple import NamedTuple
 
-VERDICT_RULE = re.compile(r"(deny|violation|warn)(_\w+)?")
+VERDICT_RULE = compile_lazily(r"(deny|violation|warn)(_\w+)?")
 
 
 class RegoModule(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from gatekeeper.config import Config
 from gatekeeper.engines import policy_files
@@ -12,6 +11,7 @@ from gatekeeper.engines.rego import evaluation, loader, query_plan
 from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RegoModule, RuleQuery
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import Resource
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render import manifests, terraform
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile, Tree

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-STRINGS_AND_COMMENTS = re.compile(r'"(?:\\.|[^"\\\n])*"|`[^`]*`|#[^\n]*')
+from gatekeeper.host.lazy_pattern import compile_lazily
+
+STRINGS_AND_COMMENTS = compile_lazily(r'"(?:\\.|[^"\\\n])*"|`[^`]*`|#[^\n]*')
 OPENING_BRACKETS, CLOSING_BRACKETS = "([{", ")]}"
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from gatekeeper.engines.rego.model import RuleQuery
 from gatekeeper.model import FieldPath, Finding, Gap, LocationPrecision, Resource
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.protocols import QueryResult
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from gatekeeper.engines.rego import library
 from gatekeeper.errors import UsageError
 from gatekeeper.host import atomic_file
+from gatekeeper.host.lazy_pattern import compile_lazily
 
 TEMPLATE_FOLDER = library.PACKAGED_FOLDER.parent / "scaffold" / "rule"
-RULE_NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*/[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+RULE_NAME = compile_lazily(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*/[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 LIBRARY_PACKAGE = "gatekeeper."
 # Lines of METADATA that count in the library only: the rules of a repository are selected and graded by their names.
-LIBRARY_FIELDS = re.compile(r"^#   (?:severity|profile|kinds|standards): .*\n", re.MULTILINE)
+LIBRARY_FIELDS = compile_lazily(r"^#   (?:severity|profile|kinds|standards): .*\n", re.MULTILINE)
 
 
 def create_rule(name: str, folder: Path | None = None) -> list[Path]:

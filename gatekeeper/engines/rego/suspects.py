@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from gatekeeper.engines.rego.input_reads import InputReads, find_input_reads
 from gatekeeper.engines.rego.model import RegoModule
 from gatekeeper.host.lazy_pattern import compile_lazily
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.protocols import RegoEngine
 
 # A text or a number as a value in compact JSON; a key is followed by a colon.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import orjson
 
@@ -15,6 +14,7 @@ from gatekeeper.engines.schema.crds import CustomKind, encode_definition
 from gatekeeper.engines.schema.kind_scopes import KUBERNETES_GROUPS
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, Finding, Gap, ObjectRef, Resource, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.validation import ApiServerAnswer, ApiServerFault, KindBatch, validate_objects
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import FieldPath, format_path, get_field
 from gatekeeper.upstream.validation import ApiServerFault
 
 # The API server repeats in a regular expression what it says in words.
-REGULAR_EXPRESSION = re.compile(r", regex used for validation is '.*?'(?=\))")
-PATH_STEP = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
+REGULAR_EXPRESSION = compile_lazily(r", regex used for validation is '.*?'(?=\))")
+PATH_STEP = compile_lazily(r"([^.\[\]]+)|\[([^\]]*)\]")
 # Where the API server keeps the schema of a CustomResourceDefinition with one version.
 CRD_SCHEMA = "spec.validation."
 # Faults about the key of a field, not about its value.

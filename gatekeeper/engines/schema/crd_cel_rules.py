@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.engines.schema.crds import CustomKind
 from gatekeeper.model import FieldPath, format_path
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.upstream.validation import ApiServerFault
 
 # The values of `reason` of a rule.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
+
+from gatekeeper.named_tuple import NamedTuple
 
 VALUE_KEYWORDS = (
     "enum",

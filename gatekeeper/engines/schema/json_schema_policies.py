@@ -11,7 +11,7 @@ import fnmatch
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -20,6 +20,7 @@ from gatekeeper.engines.schema import messages
 from gatekeeper.engines.schema.json_schema_references import reject_endless_references
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import TERRAFORM_KIND, FieldPath, Finding, Gap, Resource, Severity, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import list_files_below
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.model import FieldPath, format_path
+from gatekeeper.named_tuple import NamedTuple
 
 TYPE_NAMES = {
     "object": "a mapping",

@@ -14,6 +14,7 @@ import orjson
 
 from gatekeeper.config import find_location_folder
 from gatekeeper.errors import UsageError
+from gatekeeper.host.lazy_pattern import compile_lazily
 
 SETTING = "schemas.locations"
 # kubeconform's word for its own schemas; those of Gatekeeper are always used.
@@ -21,7 +22,7 @@ DEFAULT = "default"
 DEFAULT_LAYOUT = (
     "/{{ .NormalizedKubernetesVersion }}-standalone{{ .StrictSuffix }}/{{ .ResourceKind }}{{ .KindSuffix }}.json"
 )
-ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
+ACTION = compile_lazily(r"\{\{-?\s*(.*?)\s*-?\}\}")
 FIELDS = {
     "NormalizedKubernetesVersion",
     "StrictSuffix",
@@ -31,7 +32,7 @@ FIELDS = {
     "KindSuffix",
 }
 # Kinds and versions are parts of a path: others could leave the folder.
-SAFE_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]|\.(?!\.))*")
+SAFE_NAME = compile_lazily(r"[A-Za-z0-9](?:[A-Za-z0-9-]|\.(?!\.))*")
 
 
 class SchemaLocations:

@@ -12,6 +12,7 @@ from gatekeeper.engines.schema.catalog import SchemaCatalog
 from gatekeeper.engines.schema.crds import encode_definition
 from gatekeeper.engines.schema.kind_scopes import pluralize
 from gatekeeper.errors import ToolError
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Finding, Gap, Resource, get_field
 from gatekeeper.upstream.client import UpstreamClient
 from gatekeeper.upstream.type_check import TypeWarning, check_types
@@ -20,7 +21,7 @@ RULE = "schema/type-check"
 HINT = "correct the expression: it fails on these objects, and refuses them unless `failurePolicy` is `Ignore`"
 POLICY = ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy")
 # A line of a warning with its kind, and the place in the expression that the next lines show.
-LINE = re.compile(r"^(?:(.*), Kind=(\w+): )?ERROR: <input>:\d+:\d+: (.*)$", re.MULTILINE)
+LINE = compile_lazily(r"^(?:(.*), Kind=(\w+): )?ERROR: <input>:\d+:\d+: (.*)$", re.MULTILINE)
 
 
 def check(

@@ -6,12 +6,12 @@ Source: external-secrets `pkg/controllers/externalsecret/externalsecret_controll
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from gatekeeper.externalsecrets.model import SecretTemplate, TemplateFrom
 from gatekeeper.externalsecrets.target.value_transforms import SecretValues, ValueTransformError, wrap_texts
 from gatekeeper.gocompat import client
 from gatekeeper.gocompat.client import GoFault, TemplateEngine
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.workspace import documents
 

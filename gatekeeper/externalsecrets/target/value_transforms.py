@@ -16,6 +16,7 @@ from gatekeeper.errors import GatekeeperError
 from gatekeeper.externalsecrets.model import KeyRewrite
 from gatekeeper.gocompat import client
 from gatekeeper.gocompat.client import GoFault, KeyRename
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.secret_value import SecretBytes
 from gatekeeper.stores.protocol import StructuredSecret, encode_go_json
 from gatekeeper.upstream import expressions
@@ -24,9 +25,9 @@ from gatekeeper.upstream.expressions import PathLookup, PatternRename
 SecretValues = dict[str, SecretBytes]
 MAX_KEY_BYTES = 253
 # The characters with a meaning in a gjson path.
-GJSON_SPECIAL = re.compile(r"([.*?|#@!{}\[\]()=<>%\\])")
+GJSON_SPECIAL = compile_lazily(r"([.*?|#@!{}\[\]()=<>%\\])")
 # A path that consists of names only.
-SIMPLE_PATH = re.compile(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*", re.ASCII)
+SIMPLE_PATH = compile_lazily(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)*", re.ASCII)
 
 
 class ValueTransformError(GatekeeperError):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 from gatekeeper.model import get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render.helm.helm_template import list_local_dependencies, read_dependencies
 from gatekeeper.render.model import join_path
 from gatekeeper.workspace.tree import Tree

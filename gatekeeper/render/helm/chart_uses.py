@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from gatekeeper.model import FieldPath, Gap, Resource, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render.appliers import list_sources
 from gatekeeper.render.helm import helm_values, post_render
 from gatekeeper.render.model import ChartUse, ConfigMapData, LocatedValues, join_path

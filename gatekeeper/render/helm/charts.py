@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, MutableMapping
-from typing import NamedTuple
 
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Finding, Gap, Location, Resource, build_ref
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render.helm import chart_dependencies, cluster_functions, helm_template
 from gatekeeper.render.helm.helm_origin import ChartRender, HelmOrigin
 from gatekeeper.render.model import BuildOutput, ChartUse

@@ -10,14 +10,15 @@ import bisect
 import re
 from collections.abc import Iterator
 
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Gap
 from gatekeeper.workspace.tree import Tree
 
-ACTION = re.compile(rb"\{\{(?!-?\s*/\*)-?((?:[^}\"`]|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|\}(?!\}))*)\}\}")
-TEXT = re.compile(rb"\"(?:[^\"\\]|\\.)*\"|`[^`]*`")
-CALL = re.compile(rb"(?<![\w.$])(lookup|getHostByName)(?!\w)")
+ACTION = compile_lazily(rb"\{\{(?!-?\s*/\*)-?((?:[^}\"`]|\"(?:[^\"\\]|\\.)*\"|`[^`]*`|\}(?!\}))*)\}\}")
+TEXT = compile_lazily(rb"\"(?:[^\"\\]|\\.)*\"|`[^`]*`")
+CALL = compile_lazily(rb"(?<![\w.$])(lookup|getHostByName)(?!\w)")
 # A chart looks up what it made at random before, so that it stays: a rendering without it shows all objects.
-RANDOM_VALUE = re.compile(
+RANDOM_VALUE = compile_lazily(
     rb"(?<![\w.$])(?:rand(?:AlphaNum|Alpha|Numeric|Ascii|Bytes)|uuidv4|gen[A-Z]\w*|derivePassword)(?!\w)"
 )
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -18,6 +18,7 @@ from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import FieldPath, Gap, Location, ParsedDocument, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render.helm import helm_template
 from gatekeeper.render.helm.chart_dependencies import find_source
 from gatekeeper.render.helm.helm_values import locate_file_values

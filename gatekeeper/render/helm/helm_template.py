@@ -12,6 +12,7 @@ from typing import Any
 
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.model import Gap, get_field
 from gatekeeper.render.model import ChartUse, join_path
@@ -20,10 +21,10 @@ from gatekeeper.upstream.helm import ChartFiles, HelmRelease, ValuesFile, read_c
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import Tree
 
-DOCUMENT_SEPARATOR = re.compile(r"^---\n", re.MULTILINE)
-SOURCE_COMMENT = re.compile(r"# Source: ([^/\n]+)/(.+)$", re.MULTILINE)
+DOCUMENT_SEPARATOR = compile_lazily(r"^---\n", re.MULTILINE)
+SOURCE_COMMENT = compile_lazily(r"# Source: ([^/\n]+)/(.+)$", re.MULTILINE)
 # The files of the folder `crds` of a chart or of one of its dependencies, which are no templates.
-CRD_FILE = re.compile(r"(?:charts/[^/]+/)*crds/")
+CRD_FILE = compile_lazily(r"(?:charts/[^/]+/)*crds/")
 MAX_NESTED_CHARTS = 4
 
 

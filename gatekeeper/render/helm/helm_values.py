@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import FieldPath, Location, ParsedDocument, Resource, get_field
 from gatekeeper.render.model import LocatedValues
 from gatekeeper.workspace import documents
 
 PARAMETER_WORDS = {"true": True, "false": False, "null": None}
 # The first brace that is not escaped ends a list, and each comma that is not escaped ends an item.
-PARAMETER_LIST = re.compile(r"\{(?:\\.|[^\\}])*\}", re.DOTALL)
-PARAMETER_ITEM = re.compile(r"((?:\\.|[^\\,])*),", re.DOTALL)
-PARAMETER_STEP = re.compile(r"((?:\\.|[^.\[\]\\])+)|\[(\d+)\]")
+PARAMETER_LIST = compile_lazily(r"\{(?:\\.|[^\\}])*\}", re.DOTALL)
+PARAMETER_ITEM = compile_lazily(r"((?:\\.|[^\\,])*),", re.DOTALL)
+PARAMETER_STEP = compile_lazily(r"((?:\\.|[^.\[\]\\])+)|\[(\d+)\]")
 
 
 ValuesPart = tuple[Any, LocatedValues | None]

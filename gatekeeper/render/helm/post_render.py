@@ -6,13 +6,14 @@ Source: fluxcd/helm-controller `internal/postrender` (build.go, kustomize.go, co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, Finding, Gap, Location, Origin, Resource, build_ref, get_field
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render.common_metadata import set_common_metadata
 from gatekeeper.render.model import BuildOutput
 from gatekeeper.render.origin import ApplierFields

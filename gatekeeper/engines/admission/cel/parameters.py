@@ -6,12 +6,13 @@ Source: apiserver `pkg/admission/plugin/policy/generic/policy_dispatcher.go` (Co
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatekeeper.engines.schema.kind_scopes import KindScopes
 from gatekeeper.errors import PolicyError
 from gatekeeper.kube.labels import is_selected
 from gatekeeper.model import ObjectRef, Resource, get_field, read_labels
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.upstream.cel_evaluation import CelParameters
 
 PREFIX = "failed to configure binding: "

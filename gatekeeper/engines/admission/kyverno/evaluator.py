@@ -6,7 +6,7 @@ Source: Kyverno 1.19 (`pkg/engine`, `pkg/cel/policies`), which decides in the pr
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
@@ -16,6 +16,7 @@ from gatekeeper.engines.admission.selectors import UnknownNamespaceError
 from gatekeeper.engines.rego.model import RegoModule, RuleQuery
 from gatekeeper.errors import PolicyError
 from gatekeeper.model import FieldPath, Resource, Severity
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.protocols import QueryResult
 
 CLASSIC_GROUP = "kyverno.io"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.upstream.answers import decode_answer, decode_list
 
 PROGRAM = "gatekeeper-kyverno"

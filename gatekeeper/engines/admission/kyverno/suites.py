@@ -15,6 +15,7 @@ from gatekeeper.engines.admission.kyverno.program import open_suite_program
 from gatekeeper.engines.admission.kyverno.results import PROGRAM
 from gatekeeper.engines.rego.policy_tests import PolicyTestOutcome
 from gatekeeper.errors import PolicyError, ToolError
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import get_field
 from gatekeeper.upstream.answers import decode_answer
 from gatekeeper.workspace import documents
@@ -26,7 +27,7 @@ PASSED = "Pass"
 CASE_FIELDS = ("POLICY", "RULE", "RESOURCE", "RESULT", "REASON", "MESSAGE")
 SUITE_SECONDS = 120.0
 # Links to another server, and what only a registry of images can answer.
-REMOTE_FIELD = re.compile(rb"^\s*-?\s*(?:https?|git)://", re.MULTILINE)
+REMOTE_FIELD = compile_lazily(rb"^\s*-?\s*(?:https?|git)://", re.MULTILINE)
 # A policy and its rule; `ANY_RULE` for all of its rules.
 PolicyRule = tuple[str, str]
 ANY_RULE = "*"
@@ -34,7 +35,7 @@ ANY_RULE = "*"
 NOT_FOUND = "Not found"
 UNEVALUATED = (NOT_FOUND, "Excluded")
 NOT_FOUND_TEXT = "Not found: Kyverno has no result for a policy, rule and resource of these names"
-NO_CONNECTION = re.compile(r"operation not permitted|connections are forbidden")
+NO_CONNECTION = compile_lazily(r"operation not permitted|connections are forbidden")
 
 
 def find_suites(root: Path, paths: Sequence[str]) -> list[Path]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tarfile
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from gatekeeper.engines import policy_files
 from gatekeeper.errors import PolicyError
 from gatekeeper.host import git_export
 from gatekeeper.host.cache import user_cache_dir
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.workspace.tree import list_files_below
 
 GIT_PREFIX = "git+"
@@ -84,6 +82,9 @@ def unpack(content: bytes, name: str) -> dict[str, bytes]:
     Raises:
         PolicyError: the archive is damaged or too large, or a path leads out of it.
     """
+    # Only a bundle that is not in the cache needs it.
+    import tarfile
+
     files: dict[str, bytes] = {}
     size = 0
     try:
@@ -152,6 +153,9 @@ def store_in_cache(files: BundleFiles, digest: str) -> Path:
     Raises:
         PolicyError: the cache cannot be written.
     """
+    # Only a bundle that is not in the cache needs it.
+    import tempfile
+
     target = _get_cached_path(digest)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ Source: https://www.openpolicyagent.org/docs/management-bundles (file format, si
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,10 +19,11 @@ from gatekeeper.engines.rego.bundles import bundle_files
 from gatekeeper.engines.rego.bundles.bundle_files import Bundle, BundleFiles
 from gatekeeper.engines.rego.model import PolicySet, RegoModule, ResolvedBundles
 from gatekeeper.errors import PolicyError
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Gap
 
 BUNDLE_FIELDS = ("source", "digest", "key")
-DIGEST_PATTERN = re.compile(r"sha256:[0-9a-f]{64}")
+DIGEST_PATTERN = compile_lazily(r"sha256:[0-9a-f]{64}")
 MANIFEST_FILE, SIGNATURES_FILE = ".manifest", ".signatures.json"
 DATA_FILES = ("data.json", "data.yaml", "data.yml")
 

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -22,6 +21,7 @@ from gatekeeper.engines.rego.model import PolicySet
 from gatekeeper.engines.rego.opa.server import COLLECTOR_PACKAGE, OpaServer, build_collector
 from gatekeeper.engines.rego.regorus import guard
 from gatekeeper.errors import PolicyError
+from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.protocols import QueryResult
 
 START_TIMEOUT_SECONDS = 30.0

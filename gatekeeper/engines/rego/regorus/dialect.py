@@ -9,20 +9,21 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gatekeeper.engines.rego.rego_text import CLOSING_BRACKETS, OPENING_BRACKETS, blank_literals, scan_level
+from gatekeeper.host.lazy_pattern import compile_lazily
 
 # `x = set[x]` on a separate line: the engine does not unify a variable with its own lookup.
-SELF_LOOKUP = re.compile(r"^([ \t]*)([A-Za-z_]\w*) = ([A-Za-z_][\w.]*)\[\2\][ \t]*$", re.MULTILINE)
+SELF_LOOKUP = compile_lazily(r"^([ \t]*)([A-Za-z_]\w*) = ([A-Za-z_][\w.]*)\[\2\][ \t]*$", re.MULTILINE)
 # `} {`: another body of the same rule in Rego v0; the engine takes it for an `else`.
-ADDITIONAL_BODY = re.compile(r"\}\s*\{")
-TERM_END = re.compile(r"[\w\])}\"]\s*\n\s*$")
-IMPORT_LINE = re.compile(r"^\s*import\s+\S*?(\w+)(?:\s+as\s+(\w+))?\s*$", re.MULTILINE)
-FUNCTION_CALL = re.compile(r"(?<![\w.])([A-Za-z_]\w*)\(")
-FIELD_ACCESS = re.compile(r"([A-Za-z_]\w*)((?:\.\w+)+)")
+ADDITIONAL_BODY = compile_lazily(r"\}\s*\{")
+TERM_END = compile_lazily(r"[\w\])}\"]\s*\n\s*$")
+IMPORT_LINE = compile_lazily(r"^\s*import\s+\S*?(\w+)(?:\s+as\s+(\w+))?\s*$", re.MULTILINE)
+FUNCTION_CALL = compile_lazily(r"(?<![\w.])([A-Za-z_]\w*)\(")
+FIELD_ACCESS = compile_lazily(r"([A-Za-z_]\w*)((?:\.\w+)+)")
 
 # The engine's error for `some ... in` on a string, a number or null, where OPA takes the rule as undefined. The engine
 # has no error codes: only this text of the pinned regorus version identifies the case; a test fails if it changes.
 NOT_A_COLLECTION_ERROR = "`some .. in collection` expects"
-SOME_IN = re.compile(r"\bsome\s+[^\n;{}]*?\s+in\b")
+SOME_IN = compile_lazily(r"\bsome\s+[^\n;{}]*?\s+in\b")
 ITEMS_FUNCTION = "data.gatekeeper_each.items"
 ITEMS_MODULE_NAME = "gatekeeper_each.rego"
 ITEMS_MODULE = """package gatekeeper_each

@@ -14,6 +14,7 @@ import orjson
 from gatekeeper.engines.rego.model import RegoModule
 from gatekeeper.engines.rego.rego_text import blank_literals, scan_level
 from gatekeeper.errors import PolicyError
+from gatekeeper.host.lazy_pattern import compile_lazily
 
 try:
     from gatekeeper._native import check_constant
@@ -40,16 +41,16 @@ DIFFERING_FORMS = (
     (re.compile(r"(?<![\w.])\d+(?:\.\d+)?[eE][-+]?\d+"), "numbers with an exponent are printed in another way"),
 )
 # The engine reads 1.0 as 1; OPA prints the two differently.
-WHOLE_FLOAT = re.compile(r"(?<![\w.])\d+\.0+(?![\w.])")
-PRINTING_CALL = re.compile(r"(?<![\w.])(?:sprintf|json\.marshal|json\.marshal_with_options)\(")
+WHOLE_FLOAT = compile_lazily(r"(?<![\w.])\d+\.0+(?![\w.])")
+PRINTING_CALL = compile_lazily(r"(?<![\w.])(?:sprintf|json\.marshal|json\.marshal_with_options)\(")
 # Calls whose first argument is a pattern or layout, and `regex.replace` up to its second; group 1 is the builtin.
-CONSTANT_CALL = re.compile(
+CONSTANT_CALL = compile_lazily(
     r"(?<![\w.])(?:(regex\.(?:match|is_valid|split|find_n|find_all_string_submatch_n)|glob\.match|time\.parse_ns)\("
     r"|(regex\.replace)\([^,()]*,)"
 )
-STRING = re.compile(r'\s*("(?:[^"\\\n]|\\.)*"|`[^`]*`)')
-IN_OPERATOR = re.compile(r"\bin\b")
-DECLARATION = re.compile(r"\b(some|every)\b")
+STRING = compile_lazily(r'\s*("(?:[^"\\\n]|\\.)*"|`[^`]*`)')
+IN_OPERATOR = compile_lazily(r"\bin\b")
+DECLARATION = compile_lazily(r"\b(some|every)\b")
 # Builtins that access the network or the environment: off in every engine unless `policies.builtins` names them.
 EXTERNAL_BUILTINS = ("http.send", "net.lookup_ip_addr", "opa.runtime")
 

@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from gatekeeper.engines.rego.model import RegoModule
 from gatekeeper.engines.rego.rego_text import blank_literals
 from gatekeeper.errors import PolicyError
+from gatekeeper.host.lazy_pattern import compile_lazily
+from gatekeeper.named_tuple import NamedTuple
 
 # The engine's parser needs three times as long for each further level: milliseconds for 8 levels, hours for 25.
 MAX_LITERAL_DEPTH = 12
 # Of brackets of all kinds, and of signs in a row: each takes a part of the stack.
 MAX_DEPTH = 100
-SIGNS = re.compile(rf"(?:-\s*){{{MAX_DEPTH}}}")
-BRACKET = re.compile(r"[\[\](){}]")
+SIGNS = compile_lazily(rf"(?:-\s*){{{MAX_DEPTH}}}")
+BRACKET = compile_lazily(r"[\[\](){}]")
 # A bracket after one of these begins an array, a set or an object, and not the body of a rule or an index.
 BEFORE_LITERAL = frozenset("([{,:=|;+-*/%&<>!")
-FUNCTION_HEAD = re.compile(r"(?:default\s+)?([A-Za-z_]\w*(?:\.\w+)*)\(")
-STATEMENT = re.compile(r"(?:default\s+)?[A-Za-z_]\w*")
+FUNCTION_HEAD = compile_lazily(r"(?:default\s+)?([A-Za-z_]\w*(?:\.\w+)*)\(")
+STATEMENT = compile_lazily(r"(?:default\s+)?[A-Za-z_]\w*")
 # A line that ends like this goes on in the next one.
-UNFINISHED = re.compile(r"(?:\bif|\bnot|\bin|\bwith|\bas|\belse|[=,|&+\-*/%<>:;])\s*$")
-CALL = re.compile(r"(?<![\w.])([A-Za-z_]\w*(?:\.\w+)*)\(")
-IMPORT = re.compile(r"^\s*import\s+data\.([\w.]+)(?:\s+as\s+(\w+))?", re.MULTILINE)
+UNFINISHED = compile_lazily(r"(?:\bif|\bnot|\bin|\bwith|\bas|\belse|[=,|&+\-*/%<>:;])\s*$")
+CALL = compile_lazily(r"(?<![\w.])([A-Za-z_]\w*(?:\.\w+)*)\(")
+IMPORT = compile_lazily(r"^\s*import\s+data\.([\w.]+)(?:\s+as\s+(\w+))?", re.MULTILINE)
 NO_STATEMENTS = ("else", "import", "package", "some", "every", "not")
 
 
