@@ -32,9 +32,7 @@ def find_affected_files(
     changed_files = _add_linked_files(tree, changed_files)
     if _is_far_reaching(tree, parsed_files, config, changed_files):
         return None
-    kustomizations = kustomization_graph.find_kustomizations(
-        tree, [*parsed_files, *kustomization_graph.parse_outside_files(tree, parsed_files)]
-    )
+    _, kustomizations = kustomization_graph.parse_outside_files(tree, parsed_files)
     affected = set(changed_files)
     for folder in kustomizations:
         files = {file for part in list_reachable(kustomizations, folder) for file in _list_input_paths(part)}

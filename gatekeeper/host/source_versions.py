@@ -5,6 +5,6 @@ A program that was built from other source is never run. `python -m tests.server
 
 SOURCE_VERSIONS = {
     "gotemplate": "v0e8c44f3066e",
-    "gatekeeper-upstream": "v3f7cc212f197",
+    "gatekeeper-upstream": "vcfa3bc0e5045",
     "gatekeeper-kyverno": "vd62447171562",
 }

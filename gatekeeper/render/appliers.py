@@ -72,10 +72,9 @@ def _find_argocd_folders(resource: Resource, tree: Tree) -> Iterator[AppliedFold
 
 def detect_source_type(tree: Tree, folder: str) -> str:
     """The tool with which Argo CD renders a folder."""
-    path = tree.root / folder
-    if (path / "Chart.yaml").is_file():
+    if tree.is_file(f"{folder}/Chart.yaml"):
         return HELM
-    return KUSTOMIZE if any((path / name).is_file() for name in documents.KUSTOMIZATION_NAMES) else DIRECTORY
+    return KUSTOMIZE if any(tree.is_file(f"{folder}/{name}") for name in documents.KUSTOMIZATION_NAMES) else DIRECTORY
 
 
 def build_applied_folder(application: Resource, source_path: FieldPath, folder: str) -> AppliedFolder:
@@ -135,7 +134,7 @@ def _resolve_folder(tree: Tree, path: Any, file: str) -> str | None:
     parents = file.split("/")[:-1]
     for depth in range(len(parents) + 1):
         folder = join_path("/".join(parents[:depth]), relative)
-        if not folder.startswith("..") and (tree.root / folder).is_dir():
+        if not folder.startswith("..") and tree.is_folder(folder):
             return tree.find_real_path(folder)
     return None
 

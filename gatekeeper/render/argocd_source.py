@@ -61,7 +61,7 @@ def render_source(builder: Builder, source: SourceTarget, matches_glob: GlobMatc
     real = None if folder.startswith("..") else tree.find_real_path(folder)
     if real is None:
         return _build_failure(folder, f"`path` {folder} leads out of the repository")
-    if not (tree.root / folder).is_dir():
+    if not tree.is_folder(folder):
         return _build_failure(folder, f"`path` {folder} is not a folder of the repository")
     fields = get_field(source.application.value, source.field_path)
     if any(word in orjson.dumps(fields) for word in BUILD_ENVIRONMENT_PREFIXES):
@@ -91,7 +91,7 @@ def _render_chart(builder: Builder, source: SourceTarget) -> BuildOutput:
         source.application,
         source.field_path,
         source.folder,
-        lambda file: (tree.root / file).is_file(),
+        tree.is_file,
         source.ref_roots,
     )
     bounds = [root.resolve() for root in (tree.root, *source.ref_roots.values())]

@@ -42,8 +42,8 @@ class RenderInputs(NamedTuple):
 
 def collect_inputs(tree: Tree, parsed_files: Sequence[ParsedFile], config: Config) -> RenderInputs:
     """Collects what a tree is rendered from; nothing is rendered."""
-    parsed_files = [*parsed_files, *kustomization_graph.parse_outside_files(tree, parsed_files)]
-    kustomizations = kustomization_graph.find_kustomizations(tree, parsed_files)
+    outside_files, kustomizations = kustomization_graph.parse_outside_files(tree, parsed_files)
+    parsed_files = [*parsed_files, *outside_files]
     chart_folders = chart_uses.find_chart_folders(parsed_files)
     plain_files = _select_plain_files(parsed_files, kustomizations, chart_folders, config)
     plain_resources = {parsed.file: list(manifests.list_resources(parsed)) for parsed in plain_files}

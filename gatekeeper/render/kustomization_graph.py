@@ -32,22 +32,27 @@ def find_kustomizations(tree: Tree, parsed_files: Sequence[ParsedFile]) -> dict[
     return kustomizations
 
 
-def parse_outside_files(tree: Tree, parsed_files: Sequence[ParsedFile]) -> list[ParsedFile]:
-    """Parses files outside of the tree, but in the repository, that kustomizations of the tree build on."""
+def parse_outside_files(
+    tree: Tree, parsed_files: Sequence[ParsedFile]
+) -> tuple[list[ParsedFile], dict[str, KustomizationFile]]:
+    """The files outside of the tree, but in the repository, that kustomizations of the tree build on; and all
+    kustomizations, by folder.
+    """
     have = {source.file for source in parsed_files}
     more: list[ParsedFile] = []
+    kustomizations: dict[str, KustomizationFile] = {}
     new = list(parsed_files)
     while new:
+        found = find_kustomizations(tree, new)
+        kustomizations.update(found)
         named = [
-            path
-            for part in find_kustomizations(tree, new).values()
-            for path in (*part.files, *_list_kustomization_files(tree, part.folders))
+            path for part in found.values() for path in (*part.files, *_list_kustomization_files(tree, part.folders))
         ]
-        missing = [file for file in dict.fromkeys(named) if file not in have and (tree.root / file).is_file()]
+        missing = [file for file in dict.fromkeys(named) if file not in have and tree.is_file(file)]
         have.update(missing)
         new, _ = documents.parse_tree(Tree(tree.root, missing), 1)
         more.extend(new)
-    return more
+    return more, kustomizations
 
 
 def _list_kustomization_files(tree: Tree, folders: Sequence[str]) -> list[str]:
@@ -66,7 +71,7 @@ def _parse_kustomization(tree: Tree, parsed_file: ParsedFile, value: dict[str, A
         if real is None:
             outside.append(name)
             continue
-        (folders if (tree.root / real).is_dir() else files).append(real)
+        (folders if tree.is_folder(real) else files).append(real)
         if real != local or real in tree.links:
             linked.append(name)
     is_component = value.get("kind") == "Component"
@@ -86,7 +91,7 @@ def _find_chart(tree: Tree, folder: str, chart_home: str, chart: Any) -> str | N
     name, version = get_field(chart, ("name",)), get_field(chart, ("version",))
     below = join_path(folder, str(get_field(chart, ("chartHome",)) or chart_home))
     places = (f"{below}/{name}".lstrip("/"), f"{below}/{name}-{version}/{name}".lstrip("/"))
-    here = (tree.find_real_path(place) for place in places if (tree.root / place / "Chart.yaml").is_file())
+    here = (tree.find_real_path(place) for place in places if tree.is_file(f"{place}/Chart.yaml"))
     return None if below.startswith("..") else next(here, None)
 
 

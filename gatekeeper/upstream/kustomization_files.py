@@ -81,14 +81,20 @@ class KustomizationFiles:
 
     def _list(self, folder: str) -> dict[str, str] | None:
         """The entries of a folder; None if the path is not a folder, or goes through a link."""
-        if folder not in self._folders:
-            path = f"{self._root}/{folder}" if folder else self._root
-            if os.path.realpath(path) != path or not Path(path).is_dir():
+        if folder in self._folders:
+            return self._folders[folder]
+        path, above = "", None
+        for name in ("", *folder.split("/")) if folder else ("",):
+            # Only a name that the folder above has as a folder leads on: `..` and links do not.
+            if above is not None and above.get(name) != "d":
                 return None
-            # One folder with all its names: kustomize reads files that are no manifests, too.
-            with os.scandir(path) as entries:
-                self._folders[folder] = {entry.name: self._describe(entry) for entry in entries}
-        return self._folders[folder]
+            path = f"{path}/{name}".lstrip("/")
+            if path not in self._folders:
+                # One folder with all its names: kustomize reads files that are no manifests, too.
+                with os.scandir(f"{self._root}/{path}" if path else self._root) as entries:
+                    self._folders[path] = {entry.name: self._describe(entry) for entry in entries}
+            above = self._folders[path]
+        return above
 
     def _describe(self, entry: os.DirEntry[str]) -> str:
         if entry.is_symlink():

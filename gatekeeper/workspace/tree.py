@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NoReturn
@@ -18,6 +19,8 @@ MAX_FILE_BYTES = 20 * 1024 * 1024
 CACHE_BYTES = 64 * 1024 * 1024
 READ_CHUNK_BYTES = 1 << 13
 GIT_FOLDER = ".git"
+# Parts that name no entry of a folder.
+ALIAS_PARTS = frozenset(("", ".", ".."))
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 FileRole = Literal["documents", "helm template", "template", "encrypted", "unreadable", "other"]
 
@@ -97,14 +100,42 @@ class Tree:
         real = f"{self._find_real_folder(folder)}/{name}".rstrip("/")
         own_name = self._find_relative(real)
         # A link that is read has its own name in the tree.
-        if own_name is None or own_name in self.links or not Path(real).is_symlink():
+        if own_name is None or own_name in self.links or not _is_link(real):
             return own_name
         return self._find_relative(os.path.realpath(real))
+
+    def is_folder(self, path: str) -> bool:
+        """Whether a path leads to a folder; what no path can be, such as one with a name that is too long, does not."""
+        with suppress(OSError):
+            return Path(f"{self.root}/{path}").is_dir()
+        return False
+
+    def is_file(self, path: str) -> bool:
+        """Whether a path leads to a file; see `is_folder`."""
+        with suppress(OSError):
+            return Path(f"{self.root}/{path}").is_file()
+        return False
 
     def _find_real_folder(self, folder: str) -> str:
         real = self._real_folders.get(folder)
         if real is None:
-            self._real_folders[folder] = real = os.path.realpath(f"{self.root}/{folder}")
+            self._real_folders[folder] = real = self._resolve_folder(folder)
+        return real
+
+    def _resolve_folder(self, folder: str) -> str:
+        """The real path of a folder. Folders share those above them, each of which is looked up once."""
+        parts = folder.split("/")
+        if not ALIAS_PARTS.isdisjoint(parts):
+            return os.path.realpath(f"{self.root}/{folder}")
+        path, real = "", self._find_real_folder("")
+        for part in parts:
+            path = f"{path}/{part}" if path else part
+            known = self._real_folders.get(path)
+            if known is None:
+                real = f"{real.rstrip('/')}/{part}"
+                known = os.path.realpath(f"{self.root}/{path}") if _is_link(real) else real
+                self._real_folders[path] = known
+            real = known
         return real
 
     def _find_relative(self, real_path: str) -> str | None:
@@ -134,6 +165,12 @@ class Tree:
             self._free_bytes -= len(content)
             self._contents[file] = content
         return content
+
+
+def _is_link(path: str) -> bool:
+    with suppress(OSError):
+        return Path(path).is_symlink()
+    return False
 
 
 def _read_limited(path: str) -> bytes | None:

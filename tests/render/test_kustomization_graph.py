@@ -57,6 +57,12 @@ def test_a_file_that_is_not_a_kustomization_has_none(repository: Repository, tex
     assert find(repository({"kustomization.yaml": text})) == {}
 
 
+def test_a_reference_that_no_path_can_be_is_a_file(repository: Repository) -> None:
+    name = "n" * 300
+    root = repository({"kustomization.yaml": f"resources: [{name}, {'b/' * 2000}x, {name}/x.yaml]"})
+    assert find(root)[""].files == (name, f"{'b/' * 2000}x", f"{name}/x.yaml")
+
+
 def test_a_chart_is_found_where_kustomize_looks_for_it(repository: Repository) -> None:
     root = repository(
         {

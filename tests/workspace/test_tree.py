@@ -58,3 +58,35 @@ def test_a_file_that_was_deleted_during_the_run_is_a_fatal_gap(tmp_path: Path) -
     assert Tree(tmp_path, ["gone.yaml"]).read_file("gone.yaml") == Gap(
         "gone.yaml", "cannot be read: No such file or directory", is_fatal=True
     )
+
+
+def test_the_real_path_leads_through_links_of_folders_as_the_file_system_does(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "x.yaml").write_text("")
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "out").symlink_to("/")
+    (tmp_path / "loop").symlink_to("loop")
+    tree = Tree(tmp_path, ())
+    paths = [
+        "a/b/x.yaml",
+        "link/b/x.yaml",
+        "link/../a/b",
+        "loop/b/x",
+        "missing/b/x",
+        "out/etc/x",
+        "a/./b/x.yaml",
+        "link",
+    ]
+    for path in (*paths, "", f"{'n' * 300}/x", "b/" * 2000 + "x"):
+        real, root = (f"{os.path.realpath(one)}/" for one in (tmp_path / path, tmp_path))
+        expected = real.removeprefix(root).rstrip("/") if real.startswith(root) else None
+        assert tree.find_real_path(path) == expected, path
+
+
+def test_a_path_that_cannot_exist_is_no_file_and_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.yaml").write_text("")
+    tree = Tree(tmp_path, ())
+    assert tree.is_folder("a") and tree.is_file("a/x.yaml")
+    for path in ("n" * 300, f"a/{'n' * 300}/x", "b/" * 2000 + "x", "a/x.yaml/y", "a/\0"):
+        assert not tree.is_folder(path) and not tree.is_file(path)

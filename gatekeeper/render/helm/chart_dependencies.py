@@ -48,7 +48,7 @@ def find_source(tree: Tree, chart: str, template: str) -> TemplateSource:
         name, _, rest = template.removeprefix(CHARTS).partition("/")
         real_name, local = _find_dependency(tree, charts[-1], name)
         vendored = join_path(charts[-1], f"charts/{real_name}")
-        if (tree.root / vendored).is_dir():
+        if tree.is_folder(vendored):
             folder = vendored
         elif local is not None:
             folder = local

@@ -53,7 +53,7 @@ class ChartSources(NamedTuple):
 
     def has_file(self, path: str) -> bool:
         """Whether there is such a file."""
-        return (self.tree.root / path).is_file()
+        return self.tree.is_file(path)
 
 
 def find_chart_folders(parsed_files: Iterable[ParsedFile]) -> list[str]:

@@ -147,7 +147,7 @@ def _list_unvendored_dependencies(tree: Tree, chart: str) -> Iterator[tuple[str,
             continue
         path = repository.removeprefix("file://") if isinstance(repository, str) else ""
         local = join_path(chart, path) if path != repository and path else None
-        is_here = local is not None and not local.startswith("..") and (tree.root / local / "Chart.yaml").is_file()
+        is_here = local is not None and not local.startswith("..") and tree.is_file(f"{local}/Chart.yaml")
         yield name, local if is_here else None
 
 

@@ -4,9 +4,7 @@
 package kustomize
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,18 +12,13 @@ import (
 	"time"
 
 	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/api/resmap"
-	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
-	"sigs.k8s.io/yaml"
 
 	"gatekeeper/upstream/parallel"
 )
 
 const (
-	originAnnotation          = "config.kubernetes.io/origin"
-	transformationsAnnotation = "alpha.config.kubernetes.io/transformations"
 	// ownFolder is the folder of a target's own files, one of which is its kustomization.
 	ownFolder = "/wrapper"
 	// keptBytes is how much content stays in memory between calls.
@@ -65,13 +58,6 @@ type Result struct {
 	Needs   []string `json:"needs,omitempty"`
 	// Late is true if the build still runs after its deadline.
 	Late bool `json:"late,omitempty"`
-}
-
-// Object is a built object without kustomize's annotations, and their content.
-type Object struct {
-	Object          map[string]any     `json:"object"`
-	Origin          *resource.Origin   `json:"origin,omitempty"`
-	Transformations []*resource.Origin `json:"transformations,omitempty"`
 }
 
 // Builder builds kustomizations.
@@ -183,41 +169,4 @@ func run(own *tree, target Target) (result Result) {
 		return Result{Error: err.Error()}
 	}
 	return decode(built)
-}
-
-func decode(built resmap.ResMap) Result {
-	result := Result{Objects: make([]Object, 0, built.Size())}
-	for _, one := range built.Resources() {
-		text, err := one.MarshalJSON()
-		if err != nil {
-			return Result{Error: err.Error()}
-		}
-		var object Object
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.UseNumber()
-		if err := decoder.Decode(&object.Object); err != nil {
-			return Result{Error: err.Error()}
-		}
-		takeOrigin(&object)
-		result.Objects = append(result.Objects, object)
-	}
-	return result
-}
-
-// takeOrigin moves what kustomize notes in annotations out of an object.
-func takeOrigin(object *Object) {
-	metadata, _ := object.Object["metadata"].(map[string]any)
-	annotations, _ := metadata["annotations"].(map[string]any)
-	if text, noted := annotations[originAnnotation].(string); noted {
-		// An annotation that cannot be parsed is ignored.
-		_ = yaml.Unmarshal([]byte(text), &object.Origin)
-	}
-	if text, noted := annotations[transformationsAnnotation].(string); noted {
-		_ = yaml.Unmarshal([]byte(text), &object.Transformations)
-	}
-	delete(annotations, originAnnotation)
-	delete(annotations, transformationsAnnotation)
-	if len(annotations) == 0 {
-		delete(metadata, "annotations")
-	}
 }
