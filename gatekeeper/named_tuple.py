@@ -25,18 +25,20 @@ else:
             if tuple(defaults) != fields[len(fields) - len(defaults) :]:
                 raise TypeError(f"{name}: a field without a default follows one with a default")
             namespace.update((field, _tuplegetter(index, None)) for index, field in enumerate(fields))
-            namespace.update(
-                __slots__=(),
-                _fields=fields,
-                _field_defaults=defaults,
-                __match_args__=fields,
-                __new__=_build_first,
-                __repr__=_represent,
-                __getnewargs__=_get_values,
-                _make=_make,
-                _replace=_replace,
-                _asdict=_as_dict,
-            )
+            own = {
+                "__slots__": (),
+                "_fields": fields,
+                "_field_defaults": defaults,
+                "__match_args__": fields,
+                "__new__": _build_first,
+                "__repr__": _represent,
+                "__getnewargs__": _get_values,
+                "_make": _make,
+                "_replace": _replace,
+                "_asdict": _as_dict,
+            }
+            # Such as a `__repr__` that hides a secret.
+            namespace.update((key, value) for key, value in own.items() if key not in namespace)
             # Not of this metaclass: a class of named tuples is an ordinary class.
             others = tuple(base for base in bases if base is not NamedTuple)
             return type(name, (tuple, *others), namespace)

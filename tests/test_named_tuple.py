@@ -147,3 +147,17 @@ def test_field_without_a_default_after_one_with_a_default_is_refused() -> None:
     body = {"__annotations__": {"first": int, "second": int}, "first": 1}
     with pytest.raises(TypeError, match="a field without a default follows one with a default"):
         types.new_class("Odd", (NamedTuple,), {}, lambda names: names.update(body))
+
+
+class Key(NamedTuple):
+    """A class whose text hides a field."""
+
+    name: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Key({self.name!r})"
+
+
+def test_a_text_of_a_class_of_its_own_stays() -> None:
+    assert f"{Key('a', 'hidden-word')!r} {Key('a', 'hidden-word')}" == "Key('a') Key('a')"
