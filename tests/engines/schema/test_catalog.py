@@ -86,6 +86,12 @@ def test_the_first_of_two_definitions_counts() -> None:
     assert judge(SchemaCatalog("1.34", kinds), "example.com/v1", "Shop", {"b": "x"}) == [0]
 
 
+@pytest.mark.parametrize("group", ["n" * 300, "../schemas/cert-manager.io", "cert-manager.io/../cert-manager.io", "\0"])
+def test_a_group_that_can_be_no_file_has_no_built_in_kinds(group: str) -> None:
+    assert catalog.load_built_in_kinds("cert-manager.io") != ()
+    assert catalog.load_built_in_kinds(group) == ()
+
+
 def test_a_kind_without_a_schema_is_unknown_and_never_valid() -> None:
     schemas = SchemaCatalog("1.34", [CustomKind("example.com", "v1", "Bare", True, None)])
     assert judge(schemas, "example.com/v1", "Bare", {}) is None

@@ -51,8 +51,7 @@ def rewrite(text: str) -> str:
 
 
 def rewrite_leniently(text: str) -> str:
-    """Like `rewrite`, and `some x in y` yields nothing if `y` is not a collection, as in OPA."""
-    text = rewrite(text)
+    """Rewrites a module so that `some x in y` yields nothing if `y` is not a collection, as in OPA."""
     code = blank_literals(text)
     edits: list[TextEdit] = []
     for some_in in SOME_IN.finditer(code):

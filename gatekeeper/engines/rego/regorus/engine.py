@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 import orjson
@@ -45,7 +45,7 @@ class RegorusEngine:
         self._policies = policies
         self._limit_ms = int(timeout * 1000)
         self._jobs = jobs
-        self._rego = self._load(dialect.rewrite)
+        self._rego = self._load()
 
     @property
     def name(self) -> tuple[str, str]:
@@ -55,16 +55,16 @@ class RegorusEngine:
     @cached_property
     def _lenient_rego(self) -> Rego:
         """The same policies with `rewrite_leniently`: a little slower, so loaded on first use."""
-        rego = self._load(dialect.rewrite_leniently)
+        rego = self._load(is_lenient=True)
         rego.add_policy(dialect.ITEMS_MODULE_NAME, dialect.ITEMS_MODULE, False)
         return rego
 
-    def _load(self, rewrite: Callable[[str], str]) -> Rego:
+    def _load(self, is_lenient: bool = False) -> Rego:
         rego = Rego(self._limit_ms)
-        if not all(module.is_shipped for module in self._policies.modules):
+        if not is_lenient and not all(module.is_shipped for module in self._policies.modules):
             stack_limits.reject_recursion(self._policies.modules)
         for module in self._policies.modules:
-            _add_module(rego, module, rewrite)
+            _add_module(rego, module, is_lenient)
         if self._policies.data:
             rego.add_data(orjson.dumps(self._policies.data).decode())
         return rego
@@ -130,14 +130,18 @@ def _needs_lenient_rewrite(result: QueryResult) -> bool:
     return dialect.NOT_A_COLLECTION_ERROR in result.error
 
 
-def _add_module(rego: Rego, module: RegoModule, rewrite: Callable[[str], str]) -> None:
+def _add_module(rego: Rego, module: RegoModule, is_lenient: bool) -> None:
     """Adds a module as the Rego version that it seems to have, or else as the other."""
     text = module.text
-    if not module.is_shipped or rewrite is dialect.rewrite_leniently:
-        guard.reject_external_calls(module, ())
-        guard.reject_differences(module)
-        stack_limits.reject_deep_nesting(module)
-        text = rewrite(text)
+    if not module.is_shipped:
+        # Before the lenient load, the same modules have passed.
+        if not is_lenient:
+            guard.reject_external_calls(module, ())
+            guard.reject_differences(module)
+            stack_limits.reject_deep_nesting(module)
+        text = dialect.rewrite(text)
+    if is_lenient:
+        text = dialect.rewrite_leniently(text)
     errors = []
     for is_v0 in (module.is_v0, not module.is_v0):
         try:
