@@ -46,39 +46,55 @@ class IncrementalIndex(NamedTuple):
     config_object_names: tuple[str, ...]
 
 
-class _DecodedEntries(Mapping[str, FileEntry]):
-    """Entries that are built when they are read: a run reads those of the changed files."""
+class _EncodedEntries(Mapping[str, FileEntry]):
+    """Entries that are decoded when they are read: a run reads those of the changed files."""
 
-    def __init__(self, fields: Mapping[str, list[Any]]) -> None:
-        self._fields = fields
+    def __init__(self, lines: bytes) -> None:
+        self._lines = lines
 
     def __getitem__(self, file: str) -> FileEntry:
-        return FileEntry(*self._fields[file])
+        start = _encode_line_start(file)
+        position = self._lines.find(start)
+        if position < 0:
+            raise KeyError(file)
+        fields = self._lines[position + len(start) : self._lines.index(b"\0", position + len(start))]
+        return FileEntry(*json_text.decode(fields))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._fields)
+        return (json_text.decode(line.partition(b"\t")[0]) for line in self._lines.split(b"\0") if line)
 
     def __len__(self) -> int:
-        return len(self._fields)
+        return max(0, self._lines.count(b"\0") - 1)
+
+
+def _encode_line_start(file: str) -> bytes:
+    """What the line of a file begins with, which no part of another line equals: JSON has no control characters."""
+    return b"\0" + json_text.encode(file) + b"\t"
 
 
 def to_bytes(index: IncrementalIndex) -> bytes:
-    """Encodes an index for the cache."""
-    fields = [
-        index.git_listing.decode("latin-1"),
-        {file: list(entry) for file, entry in index.file_entries.items()},
-        index.config_object_names,
-    ]
-    # The verdict is encoded on its own, so that its text is not parsed twice.
-    return json_text.encode(fields) + b"\n" + verdict_codec.to_bytes(index.verdict)
+    """Encodes an index for the cache: a line with sizes, Git's listing, a line for each file, and the verdict."""
+    lines = b"".join(
+        _encode_line_start(file) + json_text.encode(list(entry)) for file, entry in index.file_entries.items()
+    )
+    head = [len(index.git_listing), len(lines) + 1, index.config_object_names]
+    # Only small parts are JSON: a run that needs some entries would wait for all of them to be decoded.
+    return b"".join(
+        [json_text.encode(head), b"\n", index.git_listing, lines, b"\0", verdict_codec.to_bytes(index.verdict)]
+    )
 
 
 def from_bytes(content: bytes) -> IncrementalIndex:
     """Decodes what `to_bytes` wrote."""
-    head, _, verdict_content = content.partition(b"\n")
-    fields: list[Any] = json_text.decode(head)
-    verdict = verdict_codec.from_bytes(verdict_content)
-    return IncrementalIndex(fields[0].encode("latin-1"), _DecodedEntries(fields[1]), verdict, tuple(fields[2]))
+    head, _, body = content.partition(b"\n")
+    listing_size, lines_size, names = json_text.decode(head)
+    entries_end = listing_size + lines_size
+    return IncrementalIndex(
+        body[:listing_size],
+        _EncodedEntries(body[listing_size:entries_end]),
+        verdict_codec.from_bytes(body[entries_end:]),
+        tuple(names),
+    )
 
 
 def hash_facts(facts: Iterable[str]) -> str:
@@ -95,8 +111,12 @@ def find_changed_files(
         git_listing: Git's listing now.
         differing_files: files that differ from that listing.
     """
-    before, now = set(index.git_listing.split(b"\0")), set(git_listing.split(b"\0"))
-    gone, new = _parse_file_names(before - now), _parse_file_names(now - before)
+    before, now = index.git_listing.split(b"\0"), git_listing.split(b"\0")
+    if len(before) != len(now):
+        return None
+    # Both are sorted by name: without added and removed files, the lines of a file are at the same place.
+    pairs = [pair for pair in zip(before, now, strict=True) if pair[0] != pair[1]]
+    gone, new = _parse_file_names(line for line, _ in pairs), _parse_file_names(line for _, line in pairs)
     files = new | frozenset(differing_files)
     return files if gone == new and len(files) <= MAX_CHANGED_FILES else None
 

@@ -53,7 +53,8 @@ def _check_incrementally(request: CheckRequest, entry: CacheEntry) -> Verdict | 
     if request.staged and _has_unstaged_files(request.root, read_paths):
         return None
     tree = Tree(request.root, sorted(files))
-    options = CheckOptions(request.jobs, changed_files=request.changed_files, cache=entry.cache)
+    # Without the cache: it would read and write the results of all files for those of a few.
+    options = CheckOptions(request.jobs, changed_files=request.changed_files)
     return incremental.check_changed_files(tree, index, request.settings, options)
 
 

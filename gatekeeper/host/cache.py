@@ -21,6 +21,8 @@ from gatekeeper.host.regular_file import read_regular_file
 MAC_BYTES = 32
 MIN_KEY_LENGTH = 16
 MAX_CACHE_BYTES = 256 * 1024 * 1024
+# The last digit of the keys after whose entries the folder is cleaned: one of eight.
+KEYS_THAT_CLEAN = ("0", "8")
 DISABLED = "off"
 
 
@@ -61,10 +63,15 @@ class Cache:
         with suppress(OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             atomic_file.write(path, self._compute_mac(key, content) + content)
-            self._remove_oldest()
+            # Reading the folder takes longer than writing an entry.
+            if key.endswith(KEYS_THAT_CLEAN):
+                self._remove_oldest()
 
     def _compute_mac(self, key: str, content: bytes) -> bytes:
-        return hmac.digest(self._secret, key.encode() + b"\0" + content, "sha256")
+        # Twice as fast as HMAC with SHA-256; with a key it is a MAC (RFC 7693).
+        mac = hashlib.blake2b(key.encode() + b"\0", key=self._secret, digest_size=MAC_BYTES)
+        mac.update(content)
+        return mac.digest()
 
     def _entry_path(self, key: str) -> Path:
         return self.folder / key[:2] / key

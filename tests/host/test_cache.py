@@ -62,8 +62,18 @@ def test_the_oldest_entries_go_first_once_the_folder_is_full(tmp_path: Path, mon
         os.utime(tmp_path / key[:2] / key, (1000 + age, 1000 + age))
     monkeypatch.setattr(cache, "MAX_CACHE_BYTES", 3 * (10 + cache.MAC_BYTES))
     store.write_entry("dd4", b"x" * 10)
+    assert store.read_entry("aa1") is not None, "not each entry is worth reading the folder"
+    (tmp_path / "dd" / "dd4").unlink()
+    store.write_entry("dd0", b"x" * 10)
     assert store.read_entry("aa1") is None
-    assert all(store.read_entry(key) for key in ("bb2", "cc3", "dd4"))
+    assert all(store.read_entry(key) for key in ("bb2", "cc3", "dd0"))
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=9))
+def test_keys_of_every_run_clean_the_folder_sooner_or_later(part: bytes) -> None:
+    keys = [Cache(Path("/nowhere"), SECRET, b"1").derive_key([part, bytes([number])]) for number in range(200)]
+    assert any(key.endswith(cache.KEYS_THAT_CLEAN) for key in keys)
 
 
 def test_the_users_key_is_created_once_and_private(home: Path) -> None:
