@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from gatekeeper.gate import finding_groups, verdict_codec
 from gatekeeper.host import json_text

@@ -8,7 +8,7 @@ from gatekeeper.config import CONFIG_FILE
 from gatekeeper.engines.protocol import EngineContext, EngineResult, EngineScope
 from gatekeeper.engines.rego import evaluation, loader, results
 from gatekeeper.engines.rego.model import PolicySet, QueryPlan
-from gatekeeper.engines.rego.query_plan import build_plan
+from gatekeeper.engines.rego.query_plan import build_plan, select_modules
 from gatekeeper.engines.rego.result_cache import ResultCache
 from gatekeeper.engines.rego.results import EvaluationResult
 from gatekeeper.errors import PolicyError, ToolError
@@ -40,7 +40,7 @@ def evaluate(context: EngineContext) -> EngineResult:
 def _evaluate_plan(plan: QueryPlan, context: EngineContext) -> EngineResult:
     resources = [*context.targets, *context.terraform_targets]
     is_cacheable = not context.config.opa_url and not any(
-        loader.is_nondeterministic(module.text) for module in plan.policies.modules
+        not module.is_shipped and loader.is_nondeterministic(module.text) for module in plan.policies.modules
     )
     if context.cache and is_cacheable and not plan.exception_queries:
         result, engine = _evaluate_with_cache(
@@ -72,7 +72,10 @@ def _evaluate_with_cache(
 def _run_engine(
     resources: Sequence[Resource], plan: QueryPlan, context: EngineContext
 ) -> tuple[EvaluationResult, tuple[str, str]]:
-    engine = evaluation.start_engine(context.config, plan, context.jobs)
+    loaded = plan
+    if context.config.engine != "opa":
+        loaded = plan._replace(policies=select_modules(plan, {resource.ref.kind for resource in resources}))
+    engine = evaluation.start_engine(context.config, loaded, context.jobs)
     try:
         return evaluation.evaluate_rules(resources, plan, engine), engine.name
     finally:

@@ -47,8 +47,7 @@ def find_folder() -> Path:
 
 def load_rules(include_tests: bool = False) -> tuple[list[LibraryRule], PolicySet]:
     """Loads all rules of the library, sorted by name, and the modules and data that they need."""
-    loaded = load_policies(find_folder(), ["."], ["lib"], include_tests=include_tests)
-    policies = loaded._replace(modules=tuple(module._replace(is_shipped=True) for module in loaded.modules))
+    policies = load_policies(find_folder(), ["."], ["lib"], include_tests=include_tests, is_shipped=True)
     rules = [_parse_rule(module) for module in policies.modules if Path(module.path).name == RULE_FILE]
     return sorted(rules, key=lambda rule: rule.name), policies
 

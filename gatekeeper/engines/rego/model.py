@@ -13,6 +13,8 @@ from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import TERRAFORM_KIND, Gap, Severity
 from gatekeeper.named_tuple import NamedTuple
 
+# What can refer to rules of the library, as a text that is searched: their root, and `data` with a computed name.
+LIBRARY_REFERENCE = compile_lazily(r"\bgatekeeper\b|\bdata\b(?!\.[A-Za-z_])|\bpackage\s+\w*\[")
 VERDICT_RULE = compile_lazily(r"(deny|violation|warn)(_\w+)?")
 
 
@@ -37,6 +39,11 @@ class RegoModule(NamedTuple):
     def is_test(self) -> bool:
         """Whether the module holds tests instead of rules for resources."""
         return self.path.endswith("_test.rego")
+
+    @property
+    def can_use_library(self) -> bool:
+        """Whether a module that is not of the library can use what the library defines, or add to it."""
+        return not self.is_shipped and LIBRARY_REFERENCE.search(self.text) is not None
 
     @property
     def exception_query(self) -> str | None:

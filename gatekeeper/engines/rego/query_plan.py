@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from gatekeeper.config import Config
 from gatekeeper.engines.rego import library, loader
 from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RegoModule, RuleQuery
@@ -63,3 +65,16 @@ def _parse_severity(severity: str) -> Severity:
     if severity not in ("error", "warning", "info"):
         raise PolicyError(f"a severity is `error`, `warning` or `info`, not {severity!r}")
     return severity  # type: ignore[return-value]
+
+
+def select_modules(plan: QueryPlan, kinds: Collection[str]) -> PolicySet:
+    """The policies of a plan without rules of the library for other kinds than these, if no other policy uses them.
+
+    Loading all rules takes longer than evaluating those that apply to the resources of a small change.
+    """
+    if any(module.can_use_library for module in plan.policies.modules):
+        return plan.policies
+    rules = [rule for rule in plan.rules.values() if rule.module.is_shipped]
+    unused = {rule.module.path for rule in rules if not any(rule.is_for_kind(kind) for kind in kinds)}
+    modules = (module for module in plan.policies.modules if not module.is_shipped or module.path not in unused)
+    return plan.policies._replace(modules=tuple(modules))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gatekeeper.engines.rego import library
+from gatekeeper.engines.rego import library, loader
+from gatekeeper.engines.rego.regorus import stack_limits
 from gatekeeper.errors import UsageError
 
 RULES, POLICIES = library.load_rules()
@@ -36,6 +37,21 @@ def test_a_rule_that_does_not_exist_is_an_error(name: str) -> None:
 def test_rules_are_sorted_shipped_and_without_tests() -> None:
     assert [rule.name for rule in RULES] == sorted(rule.name for rule in RULES)
     assert all(module.is_shipped and not module.is_test for module in POLICIES.modules)
+
+
+def test_library_is_outlined_and_evaluated_as_any_other_policy_would_be() -> None:
+    for module in library.load_rules(include_tests=True)[1].modules:
+        plain = loader.parse_module(module.text, module.path)
+        assert module == plain._replace(is_shipped=True)
+        # What is decided without a look at the texts of the library.
+        assert not loader.is_nondeterministic(module.text)
+
+
+def test_library_calls_nothing_outside_of_itself() -> None:
+    for module in POLICIES.modules:
+        assert module.package.startswith("gatekeeper.")
+        for _, function in stack_limits.find_functions(module):
+            assert all(call.startswith(("gatekeeper.", "input.")) for call in function.calls), module.path
 
 
 def test_the_replacement_of_a_removed_api_is_another_version() -> None:

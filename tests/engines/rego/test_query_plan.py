@@ -61,3 +61,50 @@ def test_rules_read_the_version_of_the_cluster_and_only_selected_rules_are_loade
 def test_exceptions_belong_to_rule_packages() -> None:
     texts = [f"package {name}\ndeny[1] {{ true }}\nexception[x] {{ x := [] }}\n" for name in ("a", "b")]
     assert build(OFF._replace(namespaces=("a",)), *texts).exception_queries == {"a": "data.a.exception"}
+
+
+OWN = "package own\nimport rego.v1\ndeny contains 1 if input.x == 1\n"
+
+
+def list_rules_for(plan: QueryPlan, *kinds: str) -> set[str]:
+    """The queries of which the module is loaded for resources of these kinds."""
+    selected = query_plan.select_modules(plan, set(kinds)).modules
+    return {query for query, rule in plan.rules.items() if rule.module in selected}
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service", "Kustomization", "Application", TERRAFORM_KIND, "Other"])
+def test_rules_of_the_library_are_loaded_exactly_for_the_kinds_that_they_apply_to(kind: str) -> None:
+    plan = build(Config(library="strict"), OWN)
+    needed = {query for query, rule in plan.rules.items() if rule.is_for_kind(kind)}
+    assert list_rules_for(plan, kind) == needed | {"data.own.deny"} and len(needed) < len(plan.rules)
+    helpers = {module.path for module in plan.policies.modules if module.path.startswith("lib/")}
+    assert helpers <= {module.path for module in query_plan.select_modules(plan, {kind}).modules}
+    assert query_plan.select_modules(plan, {kind}).data == plan.policies.data
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "data.gatekeeper.images.latest_tag.deny",
+        'data["gatekeeper"]',
+        "data [x]",
+        "data[input.name]",
+        "count(data)",
+        "walk(data, [p, v])",
+        "data.other with data as {}",
+    ],
+)
+def test_all_rules_of_the_library_are_loaded_where_another_policy_can_use_them(reference: str) -> None:
+    plan = build(Config(), f"package own\nimport rego.v1\ndeny contains 1 if {reference}\n")
+    assert query_plan.select_modules(plan, {"Service"}) == plan.policies
+
+
+@pytest.mark.parametrize("package", ["gatekeeper.images.latest_tag", 'a["b"]', "gatekeeper"])
+def test_all_rules_of_the_library_are_loaded_where_another_policy_can_add_to_them(package: str) -> None:
+    plan = build(Config(), f"package {package}\nimport rego.v1\ndeny contains 1 if input.x\n")
+    assert query_plan.select_modules(plan, {"Service"}) == plan.policies
+
+
+def test_data_of_the_repository_is_no_use_of_the_library() -> None:
+    plan = build(Config(), "package own\nimport rego.v1\nimport data.teams\ndeny contains 1 if data.teams[input.x]\n")
+    assert len(query_plan.select_modules(plan, {"Service"}).modules) < len(plan.policies.modules)

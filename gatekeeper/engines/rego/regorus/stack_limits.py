@@ -31,7 +31,7 @@ IMPORT = compile_lazily(r"^\s*import\s+data\.([\w.]+)(?:\s+as\s+(\w+))?", re.MUL
 NO_STATEMENTS = ("else", "import", "package", "some", "every", "not")
 
 
-class _Function(NamedTuple):
+class PolicyFunction(NamedTuple):
     """A function: where it begins, and the full names of what it calls."""
 
     path: str
@@ -80,9 +80,9 @@ def reject_recursion(modules: Sequence[RegoModule]) -> None:
     Raises:
         PolicyError: with the file and the line of a function, and the calls that lead back to it.
     """
-    functions: dict[str, list[_Function]] = {}
+    functions: dict[str, list[PolicyFunction]] = {}
     for module in modules:
-        for name, function in _find_functions(module):
+        for name, function in find_functions(module):
             functions.setdefault(name, []).append(function)
     graph = {
         name: sorted({call for one in same for call in one.calls if call in functions})
@@ -94,7 +94,7 @@ def reject_recursion(modules: Sequence[RegoModule]) -> None:
         raise PolicyError(f"{first.path}:{first.line}: a function is recursive, which OPA refuses: {steps}")
 
 
-def _find_functions(module: RegoModule) -> Iterator[tuple[str, _Function]]:
+def find_functions(module: RegoModule) -> Iterator[tuple[str, PolicyFunction]]:
     """The functions of a module, by full name (`package.function`); one with several bodies is found several times."""
     code = blank_literals(module.text)
     aliases = {alias or path.rpartition(".")[2]: path for path, alias in IMPORT.findall(code)}
@@ -104,7 +104,7 @@ def _find_functions(module: RegoModule) -> Iterator[tuple[str, _Function]]:
             continue
         calls = [match[1] for match in CALL.finditer(text, head.end())]
         resolved = tuple(name for call in calls for name in _list_full_names(call, module.package, aliases))
-        yield f"{module.package}.{head[1]}", _Function(module.path, code.count("\n", 0, start) + 1, resolved)
+        yield f"{module.package}.{head[1]}", PolicyFunction(module.path, code.count("\n", 0, start) + 1, resolved)
 
 
 def _list_full_names(call: str, package: str, aliases: Mapping[str, str]) -> list[str]:

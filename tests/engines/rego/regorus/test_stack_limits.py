@@ -8,8 +8,9 @@ import pytest
 
 from gatekeeper.engines.rego import library
 from gatekeeper.engines.rego.loader import parse_modules
-from gatekeeper.engines.rego.model import RegoModule
+from gatekeeper.engines.rego.model import PolicySet, RegoModule
 from gatekeeper.engines.rego.regorus import stack_limits
+from gatekeeper.engines.rego.regorus.engine import RegorusEngine
 from gatekeeper.errors import PolicyError
 from tests.conftest import SHARED, Repository, command, shared
 from tests.gate.test_pipeline import GOOD
@@ -142,3 +143,11 @@ def test_a_policy_that_would_end_the_process_is_named_and_the_rest_is_checked(
     code, out, err = command("check", root)
     assert code == 3, out + err
     assert message in out and "unknown field `dta`" in out and err == ""
+
+
+@pytest.mark.parametrize("package", ["own", "gatekeeper.lib.workload", "gatekeeper.own"])
+def test_recursion_is_refused_next_to_the_library_and_inside_of_its_packages(package: str) -> None:
+    text = f"package {package}\nimport rego.v1\nf(x) := g(x)\ng(x) := f(x)\n"
+    modules = (*library.load_rules()[1].modules, *parse([text]))
+    with pytest.raises(PolicyError, match="a function is recursive"):
+        RegorusEngine(PolicySet(modules, {}), 1, 1)
