@@ -49,13 +49,15 @@ from gatekeeper.engines.rego.field_changes import (
     remove_path,
 )
 from gatekeeper.engines.rego.model import RegoModule
-from gatekeeper.engines.rego.suspects import Key, Suspect, SuspectGroups, extract_messages, split_into_batches
+from gatekeeper.engines.rego.suspects import Key, Suspect, SuspectGroups, derive_keys, extract_messages, split_batches
 from gatekeeper.model import FieldPath, get_field
 from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.protocols import RegoEngine
 
 MAX_USUAL_PATHS = 8
 MAX_MISSING_PATHS = 20
+# In place of the number of an input: the change leaves the resource as it is.
+UNCHANGED = -1
 
 
 class Probe(NamedTuple):
@@ -112,9 +114,9 @@ class FieldTracer:
         """Returns the field of each finding; None if neither evaluation nor the text of the rule shows one."""
         groups = self._groups.build(suspects)
         distinct = [suspect for suspect, _ in groups]
-        keys = [suspect.derive_key() for suspect in distinct]
+        keys = derive_keys(distinct)
         paths: dict[int, FieldPath | None] = {}
-        for batch in split_into_batches(distinct, keys):
+        for batch in split_batches(distinct, keys):
             found = self._trace_batch([distinct[number] for number in batch], [keys[number] for number in batch])
             paths.update(zip(batch, found, strict=True))
         path_by_number = {number: paths[group] for group, (_, numbers) in enumerate(groups) for number in numbers}
@@ -252,7 +254,12 @@ class FieldTracer:
         input_numbers = []
         for probe in probes:
             suspect = suspects[probe.suspect_index]
-            json = orjson.dumps(probe.change(suspect.value, probe.path))
+            changed = probe.change(suspect.value, probe.path)
+            # A change of texts leaves a number as it is, and so the messages.
+            if changed == suspect.value and probe.change is not remove_path:
+                input_numbers.append(UNCHANGED)
+                continue
+            json = orjson.dumps(changed)
             input_numbers.append(numbers_by_input.setdefault((json, (suspect.query,)), len(numbers_by_input)))
         inputs = list(numbers_by_input)
         messages_by_input: dict[int, list[str] | None] = {
@@ -261,6 +268,9 @@ class FieldTracer:
         }
         results = []
         for number, probe in zip(input_numbers, probes, strict=True):
+            if number == UNCHANGED:
+                results.append(ProbeResult(is_gone=False, has_fewer_messages=False, has_failed=False))
+                continue
             suspect = suspects[probe.suspect_index]
             # Without an answer the rule is undefined: no messages. A failed rule counts as unchanged.
             messages = messages_by_input.get(number, [])

@@ -59,24 +59,26 @@ class InputReads:
         """The parts of a resource that are read. The result of the rules on them is that on the resource."""
         return _select_parts(value, self.tree)
 
-    def replace_name(self, value: Any, message: str) -> tuple[Any, str]:
-        """Replaces the name of the resource by a fixed one, if the rules only write it into their messages.
+    def replace_name(self, value: Any) -> tuple[Any, str]:
+        """Replaces the name of the resource by NAME_PLACEHOLDER, if the rules only write it into their messages.
 
         Args:
             value: what `select` returned.
-            message: the message of a finding, which changes with the name.
+
+        Returns:
+            The value, and the name that it had, which the messages have, too; empty if the value is unchanged.
         """
         metadata = value.get("metadata") if isinstance(value, dict) else None
         if not self._mentions_name_only or not isinstance(metadata, dict):
-            return value, message
+            return value, ""
         name = metadata.get("name")
         if not isinstance(name, str) or not PLAIN_NAME.fullmatch(name) or name in self._texts:
-            return value, message
+            return value, ""
         others = {**value, "metadata": {key: item for key, item in metadata.items() if key != "name"}}
         # Another value with the same text could be compared with the name, or be a part of the message.
         if name in str(others):
-            return value, message
-        return {**value, "metadata": {**metadata, "name": NAME_PLACEHOLDER}}, message.replace(name, NAME_PLACEHOLDER)
+            return value, ""
+        return {**value, "metadata": {**metadata, "name": NAME_PLACEHOLDER}}, name
 
 
 def find_input_reads(texts: Iterable[str]) -> InputReads | None:

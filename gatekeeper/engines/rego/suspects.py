@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from gatekeeper.engines.rego.input_reads import InputReads, find_input_reads
+from gatekeeper.engines.rego.input_reads import NAME_PLACEHOLDER, InputReads, find_input_reads
 from gatekeeper.engines.rego.model import RegoModule
 from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.named_tuple import NamedTuple
@@ -37,14 +37,17 @@ class Suspect(NamedTuple):
     message_count: int
     reads: InputReads | None = None
 
-    def derive_key(self) -> Key:
-        """Findings with the same key often have the same field: where the value is reduced, those of one shape."""
-        if self.reads is None:
-            return self.query, str(self.value.get("kind"))
-        json = orjson.dumps(self.value, option=orjson.OPT_SORT_KEYS).decode()
-        # The message, without what it repeats of the resource.
-        words = ["" if f'"{word}"' in json or word.isdigit() else word for word in WORD.findall(self.message)]
-        return self.query, LEAF.sub("", json), " ".join(words), str(self.message_count)
+
+class Reduction(NamedTuple):
+    """What the rules of a package read of one resource: as a value, as JSON, and the name that it has no more.
+
+    Attributes:
+        name: the name of the resource, if the value has another one instead; else empty.
+    """
+
+    value: Any
+    json: bytes
+    name: str
 
 
 class SuspectGroup(NamedTuple):
@@ -68,67 +71,88 @@ class SuspectGroups:
         self._packages = packages
         # What each package reads; None if its text does not show that.
         self._reads: dict[str, InputReads | None] = {}
-        self._last_selection: tuple[InputReads | None, Any, Any] = (None, None, None)
+        # The findings of one resource follow each other: it is reduced once for all of them.
+        self._last_reduction: tuple[InputReads | None, Any, Reduction] = (None, None, Reduction(None, b"", ""))
 
     def build(self, suspects: Sequence[Suspect]) -> list[SuspectGroup]:
         """Returns the groups; each suspect has only what its rule reads, if that gives the same result."""
         groups: list[SuspectGroup] = []
-        group_by_key: dict[bytes, SuspectGroup] = {}
+        group_by_key: dict[tuple[str, bytes, str, int], SuspectGroup] = {}
         for number, suspect in enumerate(suspects):
-            reduced = self._reduce(suspect)
-            if reduced.reads is None:
+            reads = self._find_reads(suspect.query)
+            if reads is None:
                 groups.append(SuspectGroup(suspect, [number]))
                 continue
-            key = orjson.dumps([reduced.query, reduced.value, reduced.message, reduced.message_count])
-            group_by_key.setdefault(key, SuspectGroup(reduced, [])).numbers.append(number)
-        reduced_groups = list(group_by_key.values())
-        for group, is_same in zip(
-            reduced_groups, self._confirm([each.suspect for each in reduced_groups]), strict=True
-        ):
+            query, _, message, count, _ = suspect
+            reduction = self._reduce(reads, suspect.value)
+            if reduction.name:
+                message = message.replace(reduction.name, NAME_PLACEHOLDER)
+            key = query, reduction.json, message, count
+            if key in group_by_key:
+                group_by_key[key].numbers.append(number)
+            else:
+                group_by_key[key] = SuspectGroup(Suspect(query, reduction.value, message, count, reads), [number])
+        for group, is_same in zip(group_by_key.values(), self._confirm(group_by_key), strict=True):
             if is_same:
                 groups.append(group)
             else:
                 groups.extend(SuspectGroup(suspects[number], [number]) for number in group.numbers)
         return groups
 
-    def _reduce(self, suspect: Suspect) -> Suspect:
-        """Reduces a suspect to what its rule reads, if the text of its package shows that."""
-        module = self._modules.get(suspect.query)
+    def _find_reads(self, query: str) -> InputReads | None:
+        """What the package of a rule reads, if its text shows that."""
+        module = self._modules.get(query)
         if module is None:
-            return suspect
+            return None
         if module.package not in self._reads:
             texts = [each.text for each in self._packages if each.package == module.package]
             self._reads[module.package] = find_input_reads(texts) if texts else None
-        reads = self._reads[module.package]
-        if reads is None:
-            return suspect
-        value, message = reads.replace_name(self._select(reads, suspect.value), suspect.message)
-        return suspect._replace(value=value, message=message, reads=reads)
+        return self._reads[module.package]
 
-    def _select(self, reads: InputReads, value: Any) -> Any:
-        """What the rules read of a value; the findings of one resource follow each other."""
-        last_reads, last_value, selected = self._last_selection
+    def _reduce(self, reads: InputReads, value: Any) -> Reduction:
+        last_reads, last_value, reduction = self._last_reduction
         if last_reads is not reads or last_value is not value:
-            selected = reads.select(value)
-            self._last_selection = reads, value, selected
-        return selected
+            reduced, name = reads.replace_name(reads.select(value))
+            reduction = Reduction(reduced, orjson.dumps(reduced), name)
+            self._last_reduction = reads, value, reduction
+        return reduction
 
-    def _confirm(self, suspects: Sequence[Suspect]) -> list[bool]:
-        """Whether each finding is the same on what the rule reads as on the whole resource."""
-        inputs = [(orjson.dumps(suspect.value), (suspect.query,)) for suspect in suspects]
+    def _confirm(self, findings: Collection[tuple[str, bytes, str, int]]) -> list[bool]:
+        """Whether each finding (query, JSON, message, number of messages) is the same on what the rule reads."""
+        inputs = dict.fromkeys((json, (query,)) for query, json, _, _ in findings)
+        numbers = {each: number for number, each in enumerate(inputs)}
         messages_by_input = {
             answer.input_index: extract_messages(answer.value)
-            for answer in (self._engine.evaluate(inputs) if inputs else ())
+            for answer in (self._engine.evaluate(list(numbers)) if numbers else ())
             if not answer.error
         }
+        messages = [messages_by_input.get(numbers[json, (query,)], ()) for query, json, _, _ in findings]
         return [
-            suspect.message in messages_by_input.get(number, ())
-            and len(messages_by_input[number]) == suspect.message_count
-            for number, suspect in enumerate(suspects)
+            message in found and len(found) == count
+            for (_, _, message, count), found in zip(findings, messages, strict=True)
         ]
 
 
-def split_into_batches(suspects: Sequence[Suspect], keys: Sequence[Key]) -> Iterator[list[int]]:
+def derive_keys(suspects: Sequence[Suspect]) -> list[Key]:
+    """Findings with the same key often have the same field: where the value is reduced, those of one shape."""
+    keys: list[Key] = []
+    last_value: Any = None
+    json = shape = ""
+    for suspect in suspects:
+        if suspect.reads is None:
+            keys.append((suspect.query, str(suspect.value.get("kind"))))
+            continue
+        if suspect.value is not last_value:
+            last_value = suspect.value
+            json = orjson.dumps(last_value, option=orjson.OPT_SORT_KEYS).decode()
+            shape = LEAF.sub("", json)
+        # The message, without what it repeats of the resource.
+        words = ["" if f'"{word}"' in json or word.isdigit() else word for word in WORD.findall(suspect.message)]
+        keys.append((suspect.query, shape, " ".join(words), str(suspect.message_count)))
+    return keys
+
+
+def split_batches(suspects: Sequence[Suspect], keys: Sequence[Key]) -> Iterator[list[int]]:
     """The numbers of the suspects: first one of each shape and some whole resources, which show the fields to try."""
     whole = (number for number, suspect in enumerate(suspects[:FIRST_BATCH_SIZE]) if suspect.reads is None)
     first_by_key: dict[Key, int] = {}

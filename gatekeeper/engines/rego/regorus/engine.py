@@ -77,7 +77,7 @@ class RegorusEngine:
         results = self._evaluate_with(self._rego, inputs)
         if any(_needs_lenient_rewrite(result) for result in results):
             results = self._replace_results(results, inputs)
-        return [result._replace(error=_shorten_error(result.error)) for result in results]
+        return [result._replace(error=_shorten_error(result.error)) if result.error else result for result in results]
 
     def _replace_results(
         self, results: Sequence[QueryResult], inputs: Sequence[tuple[bytes, Sequence[str]]]
