@@ -1,4 +1,7 @@
-"""Frames of the protocol with the Go program: a length of four bytes, big-endian, and JSON."""
+"""Frames of the protocol with the Go program: a length of four bytes, big-endian, and lines of JSON.
+
+A request has two lines, so that the program reads the first, which is short, without the payload; an answer has one.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 256 * 1024 * 1024
 
 
-def encode_frame(message: Any) -> bytes:
+def encode_frame(*lines: Any) -> bytes:
     """A message as a frame.
 
     Raises:
         ToolError: the message is too large, or no JSON.
     """
     try:
-        body = orjson.dumps(message)
+        body = b"\n".join([orjson.dumps(line) for line in lines])
     except (TypeError, ValueError) as error:
         raise ToolError(f"a request for gatekeeper-upstream is no JSON: {error}") from error
     if len(body) > MAX_FRAME_BYTES:

@@ -127,7 +127,7 @@ class UpstreamWorker:
         number, call = self._register(seconds)
         threading.Thread(target=self._watch, args=(call,), name=f"{self._name} watch", daemon=True).start()
         try:
-            self._send(encode_frame({"id": number, "call": name, "seconds": seconds, "payload": payload}))
+            self._send(encode_frame({"id": number, "call": name, "seconds": seconds}, payload))
             return call.answer.wait(seconds + GRACE_SECONDS + START_SECONDS)
         except TimeoutError as error:
             raise WorkerLostError(_describe_delay(self._name, seconds)) from error
@@ -156,7 +156,7 @@ class UpstreamWorker:
             if select.select([], [self._process.stdin], [], 0)[1]:
                 number = next(self._numbers)
                 self._abandoned.add(number)
-                self._write(encode_frame({"id": number, "call": "probe", "seconds": 1, "payload": {}}))
+                self._write(encode_frame({"id": number, "call": "probe", "seconds": 1}, {}))
         except (OSError, ValueError):
             return  # It has ended, and the thread that reads notices it.
         finally:

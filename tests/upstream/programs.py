@@ -12,7 +12,8 @@ def read():
     size = int.from_bytes(sys.stdin.buffer.read(4), "big")
     if not size:
         os._exit(0)
-    return json.loads(sys.stdin.buffer.read(size))
+    head, _, payload = sys.stdin.buffer.read(size).partition(b"\\n")
+    return {**json.loads(head), "payload": json.loads(payload or b"null")}
 def read_line():
     return sys.stdin.buffer.readline()
 def write(answer):

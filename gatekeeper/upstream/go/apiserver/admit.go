@@ -36,12 +36,12 @@ func (v *Validator) Admit(ctx context.Context, gvk schema.GroupVersionKind, obje
 	if !known {
 		return nil
 	}
-	decoded, _, err := one.decoder.Decode(object, nil, nil)
+	decoded, err := one.read(gvk, object)
 	if _, strict := finding.FromStrictError(err); decoded == nil || (err != nil && !strict) {
 		return nil
 	}
 	one.scheme.Default(decoded)
-	internal, err := one.scheme.ConvertToVersion(decoded, schema.GroupVersion{Group: gvk.Group, Version: runtime.APIVersionInternal})
+	internal, err := one.toInternal(gvk, decoded)
 	if err != nil {
 		return nil
 	}

@@ -6,14 +6,28 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	kjson "sigs.k8s.io/json"
 
 	"gatekeeper/upstream/finding"
 )
 
+// read is the API server's strict decoder. That one reads each object twice, the first time only for its kind: an object
+// without a fault that has the expected kind is read once.
+func (k kind) read(gvk schema.GroupVersionKind, object []byte) (runtime.Object, error) {
+	if decoded, err := k.scheme.New(gvk); err == nil {
+		faults, err := kjson.UnmarshalStrict(object, decoded)
+		if err == nil && len(faults) == 0 && decoded.GetObjectKind().GroupVersionKind() == gvk {
+			return decoded, nil
+		}
+	}
+	decoded, _, err := k.decoder.Decode(object, nil, nil)
+	return decoded, err
+}
+
 // decode reads an object strictly. Unknown and repeated fields are findings in addition to the object. Values of another
 // type than their field are findings, too, and left out of the object, so that the rest can be validated.
 func decode(one kind, gvk schema.GroupVersionKind, object []byte, markers []string) (runtime.Object, []finding.Finding) {
-	decoded, _, err := one.decoder.Decode(object, nil, nil)
+	decoded, err := one.read(gvk, object)
 	if err == nil {
 		return decoded, nil
 	}

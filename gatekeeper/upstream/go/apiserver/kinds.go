@@ -63,7 +63,7 @@ func NewValidator() (*Validator, error) {
 }
 
 func newStrictDecoder(scheme *runtime.Scheme) runtime.Decoder {
-	return kjson.NewSerializerWithOptions(kindReader{}, scheme, scheme, kjson.SerializerOptions{Strict: true})
+	return kjson.NewSerializerWithOptions(kjson.DefaultMetaFactory, scheme, scheme, kjson.SerializerOptions{Strict: true})
 }
 
 // addNamespaces adds Namespace, whose storage hides its store.

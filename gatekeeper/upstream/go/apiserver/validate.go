@@ -39,7 +39,7 @@ func (v *Validator) Validate(parent context.Context, gvk schema.GroupVersionKind
 		return finding.Result{Findings: findings}
 	}
 	one.scheme.Default(decoded)
-	internal, err := one.scheme.ConvertToVersion(decoded, schema.GroupVersion{Group: gvk.Group, Version: runtime.APIVersionInternal})
+	internal, err := one.toInternal(gvk, decoded)
 	if err != nil {
 		return finding.Result{Findings: append(findings, finding.Finding{Type: finding.Undecodable, Detail: err.Error()})}
 	}
@@ -51,6 +51,12 @@ func (v *Validator) Validate(parent context.Context, gvk schema.GroupVersionKind
 	refusals := create(ctx, gvk, one, internal)
 	refusals = finding.WithoutConsequences(refusals, findings)
 	return finding.Result{Findings: append(append(findings, refusals...), warnings.Findings()...)}
+}
+
+// toInternal converts an object without a copy, which may share values with the result, as the API server's decoder does.
+func (k kind) toInternal(gvk schema.GroupVersionKind, decoded runtime.Object) (runtime.Object, error) {
+	internal := schema.GroupVersion{Group: gvk.Group, Version: runtime.APIVersionInternal}
+	return k.scheme.UnsafeConvertToVersion(decoded, internal)
 }
 
 // create does what the API server does with a decoded object before it is stored.

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/apiserver/pkg/cel/environment"
 	"k8s.io/apiserver/pkg/util/compatibility"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	basecompatibility "k8s.io/component-base/compatibility"
 )
 
@@ -29,7 +30,7 @@ func CompatibilityVersion() *version.Version {
 }
 
 // SetVersion emulates a version such as 1.34, or the nearest that can be emulated, and returns it. It must be called
-// before anything else of Kubernetes' libraries.
+// once, before anything else of Kubernetes' libraries.
 func SetVersion(wanted string) (string, error) {
 	registry := compatibility.DefaultComponentGlobalsRegistry
 	effective := registry.EffectiveVersionFor(basecompatibility.DefaultKubeComponent)
@@ -51,7 +52,23 @@ func SetVersion(wanted string) (string, error) {
 	if err := registry.Set(); err != nil {
 		return "", fmt.Errorf("Kubernetes %s cannot be emulated: %w", chosen, err)
 	}
+	if err := fixFeatures(); err != nil {
+		return "", fmt.Errorf("Kubernetes %s cannot be emulated: %w", chosen, err)
+	}
 	return fmt.Sprintf("%d.%d", chosen.Major(), chosen.Minor()), nil
+}
+
+// fixFeatures sets each feature gate to the value that it has. Otherwise, each of the dozens of questions about one that
+// the validation of an object asks compares versions for the answer.
+func fixFeatures() error {
+	features := map[string]bool{}
+	for name := range utilfeature.DefaultMutableFeatureGate.GetAll() {
+		// The gates of all features of a stage change others.
+		if name != "AllAlpha" && name != "AllBeta" {
+			features[string(name)] = utilfeature.DefaultFeatureGate.Enabled(name)
+		}
+	}
+	return utilfeature.DefaultMutableFeatureGate.SetFromMap(features)
 }
 
 func clamp(wanted, lowest, highest *version.Version) *version.Version {

@@ -1,7 +1,9 @@
-// Package protocol carries requests and answers as frames: a length of four bytes, big-endian, and JSON.
+// Package protocol carries requests and answers as frames: a length of four bytes, big-endian, and JSON. A
+// request has its payload behind the first line, so that nobody but the handler reads it.
 package protocol
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -13,10 +15,21 @@ const MaximumFrame = 256 << 20
 
 // Request asks for one call. Requests may be answered in another order.
 type Request struct {
-	ID      uint64          `json:"id"`
-	Call    string          `json:"call"`
-	Seconds float64         `json:"seconds"`
-	Payload json.RawMessage `json:"payload"`
+	ID      uint64  `json:"id"`
+	Call    string  `json:"call"`
+	Seconds float64 `json:"seconds"`
+	// Payload is JSON, on a line of its own.
+	Payload json.RawMessage `json:"-"`
+}
+
+// decodeRequest reads the body of a frame.
+func decodeRequest(body []byte) (Request, error) {
+	line, payload, _ := bytes.Cut(body, []byte("\n"))
+	request := Request{Payload: payload}
+	if err := json.Unmarshal(line, &request); err != nil {
+		return Request{}, fmt.Errorf("a request is not JSON: %w", err)
+	}
+	return request, nil
 }
 
 // Answer has a result, or an error for the caller.

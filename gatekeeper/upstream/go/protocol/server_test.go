@@ -42,8 +42,8 @@ func TestEachRequestGetsItsAnswer(t *testing.T) {
 	answers, answerWriter := io.Pipe()
 	go func() {
 		for id, call := range []string{"echo", "fail", "panic", "other"} {
-			body, _ := json.Marshal(Request{ID: uint64(id), Call: call, Seconds: 5, Payload: json.RawMessage("7")})
-			_ = WriteFrame(requestWriter, body)
+			body, _ := json.Marshal(Request{ID: uint64(id), Call: call, Seconds: 5})
+			_ = WriteFrame(requestWriter, append(body, "\n7"...))
 		}
 	}()
 	go func() { _ = NewServer(handlers, answerWriter).Serve(requests) }()
@@ -62,6 +62,14 @@ func TestEachRequestGetsItsAnswer(t *testing.T) {
 		if got.Result != want[got.ID].Result || got.Error != want[got.ID].Error {
 			t.Errorf("got %v, want %v", got, want[got.ID])
 		}
+	}
+}
+
+func TestARequestThatIsNotJSONEndsTheServer(t *testing.T) {
+	var requests bytes.Buffer
+	_ = WriteFrame(&requests, []byte("hello\n{}"))
+	if err := NewServer(nil, io.Discard).Serve(&requests); err == nil {
+		t.Error("accepted")
 	}
 }
 

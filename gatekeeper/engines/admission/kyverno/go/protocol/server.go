@@ -43,9 +43,9 @@ func (s *Server) Serve(input io.Reader) error {
 		if err != nil {
 			return err
 		}
-		var request Request
-		if err := json.Unmarshal(body, &request); err != nil {
-			return fmt.Errorf("a request is not JSON: %w", err)
+		request, err := decodeRequest(body)
+		if err != nil {
+			return err
 		}
 		if request.Call == "hello" {
 			// The first call may set what the others need.
