@@ -127,9 +127,11 @@ def check(arguments: list[str]) -> int:
     base = git_history.find_merge_base(root, args.since) if args.since else ""
     staged = git_state.read_staged(root, (lockfile.LOCK_FILE, config.CONFIG_FILE)) if args.staged else None
     # Git runs in parallel with the rest: one after the other they would double the time of a short run.
-    revision = BackgroundCall(partial(git_state.describe_revision, root, staged))
-    settings = _load_settings(args, root, staged)
     opened_cache = None if args.no_cache else cache.open_cache(cache_key.identify_installation())
+    has_state = opened_cache is not None and staged is None
+    state = BackgroundCall(partial(git_state.read_state, root)) if has_state else None
+    revision = BackgroundCall(partial(_describe_revision, root, staged, state))
+    settings = _load_settings(args, root, staged)
     changed = staged.changed_files if staged else git_state.list_changed_files(root, base) if base else None
     request = CheckRequest(
         root=root,
@@ -145,6 +147,7 @@ def check(arguments: list[str]) -> int:
         jobs=args.jobs,
         private_keys=_read_keys(args.key) if args.open else None,
         verdict_cache=opened_cache,
+        read_state=(lambda _: state.wait_for_result()) if state else git_state.read_state,
     )
     verdict = _run_check(request)._replace(revision=revision.wait_for_result())
     if sys.stderr.isatty():
@@ -156,6 +159,14 @@ def check(arguments: list[str]) -> int:
         if name == "github":
             _write_summary(verdict)
     return verdict.exit_code
+
+
+def _describe_revision(
+    root: Path, staged: git_state.StagedState | None, state: BackgroundCall[git_state.WorkTreeState | None] | None
+) -> str | None:
+    """The commit of the work tree, from its state if that is read anyway."""
+    known = state.wait_for_result() if state else None
+    return known.revision if known is not None else git_state.describe_revision(root, staged)
 
 
 def _run_check(request: CheckRequest) -> Verdict:

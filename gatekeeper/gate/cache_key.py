@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gatekeeper import __version__
 from gatekeeper.config import Config, list_schema_paths
 from gatekeeper.host import git_state
-from gatekeeper.host.git_state import StagedState
+from gatekeeper.host.git_state import StagedState, WorkTreeState
 from gatekeeper.host.toolchain import TOOLS, get_built_path
 from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.workspace.tree import list_files_below
 
 MAX_IGNORED_FILES = 20_000
+# Returns the state of the work tree at a root; None as `git_state.read_state` does.
+ReadState = Callable[[Path], WorkTreeState | None]
 
 
 class CacheInput(NamedTuple):
@@ -39,7 +41,9 @@ class CacheInput(NamedTuple):
         return (self.git_listing, b"contents", *self.differing_contents, b"around", *self.surrounding_inputs)
 
 
-def collect_input(root: Path, config: Config, staged: StagedState | None) -> CacheInput | None:
+def collect_input(
+    root: Path, config: Config, staged: StagedState | None, read_state: ReadState = git_state.read_state
+) -> CacheInput | None:
     """Lists the files of a repository; None if that is not possible quickly and reliably.
 
     Args:
@@ -47,7 +51,7 @@ def collect_input(root: Path, config: Config, staged: StagedState | None) -> Cac
     """
     if not (root / ".git").exists():
         return None
-    state = git_state.read_state(root) if staged is None else git_state.describe_staged(root, staged)
+    state = read_state(root) if staged is None else git_state.describe_staged(root, staged)
     if state is None or len(state.ignored_files) > MAX_IGNORED_FILES:
         return None
     differing = state.changed_files | state.new_files
@@ -86,11 +90,17 @@ def _describe_programs() -> str:
 def _fingerprint_package() -> str:
     """The size and time of each file of this package."""
     lines = []
-    # Not `tree.list_files_below`, which sorts and looks at each file: this runs in each commit hook.
-    for folder, folders, files in os.walk(Path(__file__).parent.parent):
-        folders[:] = [name for name in folders if name != "__pycache__"]
-        stats = [(file, os.lstat(f"{folder}/{file}")) for file in sorted(files)]
-        lines.append(f"{folder} {[(file, stat.st_size, stat.st_mtime_ns) for file, stat in stats]}")
+    # Not `tree.list_files_below`, nor `os.walk`, which take twice as long: this runs in each commit hook.
+    waiting = [str(Path(__file__).parent.parent)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name != "__pycache__":
+                        waiting.append(entry.path)
+                    continue
+                stat = entry.stat(follow_symlinks=False)
+                lines.append(f"{entry.path} {stat.st_size} {stat.st_mtime_ns}")
     return "\n".join(sorted(lines))
 
 

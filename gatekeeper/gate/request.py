@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gatekeeper.config import Config
+from gatekeeper.host import git_state
 from gatekeeper.host.cache import Cache
-from gatekeeper.host.git_state import StagedState
+from gatekeeper.host.git_state import StagedState, WorkTreeState
 from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 
@@ -41,6 +42,7 @@ class CheckRequest(NamedTuple):
         jobs: the number of threads.
         private_keys: private keys of sealed-secrets by name, to decrypt with; None to decrypt nothing.
         verdict_cache: verdicts of earlier runs; None to use none.
+        read_state: reads the state of the work tree.
     """
 
     root: Path
@@ -55,3 +57,4 @@ class CheckRequest(NamedTuple):
     jobs: int = 1
     private_keys: Sequence[tuple[str, SecretBytes]] | None = None
     verdict_cache: Cache | None = None
+    read_state: Callable[[Path], WorkTreeState | None] = git_state.read_state

@@ -76,7 +76,8 @@ def find_entry(request: CheckRequest) -> CacheEntry | None:
     # A verdict with decryption depends on the keys, and keys are not part of a cache key.
     if cache is None or request.private_keys is not None:
         return None
-    cache_input = cache_key.collect_input(request.root, request.settings, request.staged)
+    read_state = request.read_state
+    cache_input = cache_key.collect_input(request.root, request.settings, request.staged, read_state)
     if cache_input is None:
         return None
     key = CacheKey("verdict", repr(request.settings), str(datetime.date.today()))

@@ -55,7 +55,8 @@ def run_git(
         ToolError: Git cannot be started, took too long or failed; the message has Git's own words.
     """
     # A repository's own configuration must not start programs (fsmonitor, external diff).
-    guard = ("-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "--literal-pathspecs")
+    # A look at the files must not write the index, which a `git commit` that runs this as its hook holds open.
+    guard = ("--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "--literal-pathspecs")
     # In a hook of `git commit -a` the index is not the usual file, and only this variable names it.
     named = str(index_file) if index_file else os.environ.get("GIT_INDEX_FILE")
     environment = {"GIT_INDEX_FILE": str(Path(named).absolute())} if named else {}

@@ -17,6 +17,11 @@ REVISION_LENGTH = 40
 LIST_INDEX = ("ls-files", "-z", "--stage", "-v")
 LIST_CHANGES = ("diff-files", "-z", "--name-only", "--relative")
 LIST_NEW_FILES = ("ls-files", "-z", "--others", "--exclude-standard")
+# What the three lists above have, and the commit, with one look at each file.
+SHOW_STATUS = (
+    *("status", "--porcelain=v2", "-z", "--branch", "--no-renames", "--ignore-submodules=none"),
+    *("--untracked-files=all", "--ignored=traditional", "--", "."),
+)
 LIST_IGNORED_FILES = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard")
 
 
@@ -98,12 +103,13 @@ def get_branch(root: Path) -> str:
 
 
 class WorkTreeState(NamedTuple):
-    """A work tree as Git sees it: its index with digests, and names that differ from it, are new, or are ignored."""
+    """A work tree as Git sees it: its index with digests, names that differ, are new, or ignored, and its revision."""
 
     listing: bytes
     changed_files: frozenset[str]
     new_files: frozenset[str]
     ignored_files: frozenset[str]
+    revision: str | None = None
 
     @property
     def is_equal_to_index(self) -> bool:
@@ -119,15 +125,40 @@ class WorkTreeState(NamedTuple):
 def read_state(root: Path) -> WorkTreeState | None:
     """The state of a repository; None if Git fails, or if it does not look at the changes of some files."""
     try:
+        status = BackgroundCall(partial(run_git, root, *SHOW_STATUS))
         index = run_git(root, *LIST_INDEX).output
-        if _list_unusual_entries(index):
-            return None
-        questions = (LIST_CHANGES, LIST_NEW_FILES, LIST_IGNORED_FILES)
-        calls = [BackgroundCall(partial(list_names, root, *words)) for words in questions]
-        changed, new, ignored = [call.wait_for_result() for call in calls]
+        # Git writes names from the folder that has `.git` on.
+        is_whole = (root / ".git").exists()
+        prefix = b"" if is_whole else run_git(root, "rev-parse", "--show-prefix").output.removesuffix(b"\n")
+        records = status.wait_for_result().output.split(b"\0")
     except (NotARepositoryError, ToolError):
         return None
-    return WorkTreeState(index, changed, new, ignored)
+    return None if _list_unusual_entries(index) else _parse_status(records, index, prefix)
+
+
+def _parse_status(records: Iterable[bytes], index: bytes, prefix: bytes) -> WorkTreeState:
+    """The state from the records of `git status`.
+
+    Source: git-status(1), "Porcelain Format Version 2".
+    """
+    names: dict[bytes, set[str]] = {kind: set() for kind in (b"1", b"u", b"?", b"!")}
+    commit, is_dirty = "", False
+    for record in records:
+        kind, _, rest = record.partition(b" ")
+        if record.startswith(b"# branch.oid "):
+            commit = rest.partition(b" ")[2].decode("ascii")
+        elif kind in names:
+            is_tracked_file = kind in (b"1", b"u")
+            # New files in a submodule are a change of the files here, but not of a revision.
+            is_dirty = is_dirty or (is_tracked_file and not rest.startswith(b".M S..U "))
+            # The second letter is about the work tree; a dot is "unchanged".
+            if not is_tracked_file or rest[1:2] != b".":
+                name = rest.split(b" ", {b"1": 7, b"u": 9}.get(kind, 0))[-1]
+                names[kind].add(os.fsdecode(name.removeprefix(prefix)))
+    has_commit = bool(commit) and not commit.startswith("(")
+    revision = f"{commit[:REVISION_LENGTH]}{'-dirty' if is_dirty else ''}" if has_commit else None
+    changed = frozenset(names[b"1"] | names[b"u"])
+    return WorkTreeState(index, changed, frozenset(names[b"?"]), frozenset(names[b"!"]), revision)
 
 
 def _list_unusual_entries(listing: bytes) -> list[bytes]:

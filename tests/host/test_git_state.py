@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from gatekeeper.errors import ToolError, UsageError
 from gatekeeper.host import git_state
+from gatekeeper.host.git_command import list_names
 from gatekeeper.host.git_state import WorkTreeState
 from tests.host import commit_files, run_git
 
@@ -68,6 +70,81 @@ def test_changed_new_and_ignored_files_are_reported_apart(tmp_path: Path) -> Non
     state = read_state(root)
     assert state.changed_files == {"a.txt"} and state.new_files == {"new.txt"} and state.ignored_files == {"x.tmp"}
     assert not state.is_equal_to_index
+
+
+def build_odd_repository(root: Path) -> Path:
+    """A work tree with every kind of difference from its index, in a repository with a submodule."""
+    inner = commit_files(root / "inner", {"i.yaml": "i"})
+    outer = root / "outer"
+    names = ("edited", "deleted", "retyped", "staged", "both", "ignored.tmp", "sub/edited", "sub/same", " odd\tname ")
+    commit_files(outer, dict.fromkeys(names, "old") | {"mode": "m", "sub/.gitignore": "*.tmp\nfolder/\n"})
+    for clone in ("module", "moved"):
+        run_git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), clone)
+    run_git(outer, "commit", "--quiet", "-m", "modules")
+    for name in ("staged", "both"):
+        (outer / name).write_text("new")
+    run_git(outer, "add", ".")
+    (outer / ".gitignore").write_text("*.tmp\n/build/\nnested/\n")
+    for name in ("edited", "both", "ignored.tmp", "sub/edited", "sub/new", "sub/x.tmp", "new", "n\u00e4w", "planned"):
+        (outer / name).write_text("changed")
+    for name in ("build/a/b", "sub/folder/c", "nested/d", "module/i.yaml", "fresh/e", "moved/new.yaml"):
+        (outer / name).parent.mkdir(parents=True, exist_ok=True)
+        (outer / name).write_text("changed")
+    (outer / os.fsdecode(b"\xff.yaml")).write_text("not UTF-8")
+    (outer / " odd\tname ").write_text("changed")
+    (outer / "mode").chmod(0o755)
+    for name in ("deleted", "retyped"):
+        (outer / name).unlink()
+    (outer / "retyped").symlink_to("edited")
+    commit_files(outer / "nested-repository", {"k": "k"})
+    run_git(outer, "add", "--intent-to-add", "planned")
+    return outer
+
+
+@pytest.mark.parametrize("folder", [".", "sub"])
+def test_state_has_what_the_single_lists_of_git_have(tmp_path: Path, folder: str) -> None:
+    root = build_odd_repository(tmp_path) / folder
+    state = read_state(root)
+    lists = (git_state.LIST_CHANGES, git_state.LIST_NEW_FILES, git_state.LIST_IGNORED_FILES)
+    changed, new, ignored = (list_names(root, *one) for one in lists)
+    # These lists do not look for new files in submodules.
+    assert state.changed_files == changed | ({"moved"} if folder == "." else set())
+    assert (state.new_files, state.ignored_files) == (new, ignored)
+    assert state.revision == git_state.describe_revision(root)
+    assert state.revision is not None and state.revision.endswith("-dirty")
+
+
+def test_state_of_a_clean_work_tree_has_its_commit(tmp_path: Path) -> None:
+    root = commit_files(tmp_path, {"a.txt": "a", ".gitignore": "*.tmp\n"})
+    (root / "x.tmp").write_text("ignored")
+    (root / "new").write_text("not in the index")
+    assert read_state(root).revision == git_state.describe_revision(root) == run_git(root, "rev-parse", "HEAD").strip()
+
+
+def test_new_files_in_a_submodule_change_the_state_and_not_the_revision(tmp_path: Path) -> None:
+    inner, outer = commit_files(tmp_path / "inner", {"i": "i"}), commit_files(tmp_path / "outer", {"o": "o"})
+    run_git(outer, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "module")
+    run_git(outer, "commit", "--quiet", "-m", "module")
+    (outer / "module" / "new.yaml").write_text("new")
+    state = read_state(outer)
+    assert state.changed_files == {"module"}
+    assert state.revision == git_state.describe_revision(outer) == run_git(outer, "rev-parse", "HEAD").strip()
+
+
+def test_state_before_the_first_commit_has_no_revision(tmp_path: Path) -> None:
+    run_git(tmp_path, "init", "--quiet")
+    (tmp_path / "a").write_text("a")
+    run_git(tmp_path, "add", ".")
+    (tmp_path / "a").write_text("b")
+    assert read_state(tmp_path).revision is None and read_state(tmp_path).changed_files == {"a"}
+
+
+def test_looking_at_files_leaves_the_index_as_it_is(tmp_path: Path) -> None:
+    root = commit_files(tmp_path, {"a.txt": "a"})
+    os.utime(root / "a.txt", (1, 1))
+    before = (root / ".git" / "index").read_bytes()
+    assert read_state(root).changed_files == frozenset()
+    assert (root / ".git" / "index").read_bytes() == before
 
 
 def test_a_file_is_tracked_until_it_is_removed_from_the_index(tmp_path: Path) -> None:
@@ -136,7 +213,8 @@ def test_the_state_of_the_index_has_its_files_and_the_ignored_ones(tmp_path: Pat
     for file in ("a.txt", "new.txt", "x.tmp"):
         (root / file).write_text("changed")
     state = git_state.describe_staged(root, git_state.read_staged(root))
-    assert state is not None and state == read_state(root)._replace(changed_files=frozenset(), new_files=frozenset())
+    expected = read_state(root)._replace(changed_files=frozenset(), new_files=frozenset(), revision=None)
+    assert state is not None and state == expected
     run_git(root, "update-index", "--skip-worktree", "a.txt")
     assert git_state.describe_staged(root, git_state.read_staged(root)) is None
 
