@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import orjson
@@ -140,9 +140,10 @@ def hook(gatekeeper: Path) -> list[str]:
         os.environ["GATEKEEPER_CACHE"] = str(kept)
         for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a", "commit", "-qm", "x"]):
             subprocess.run(["git", "-C", folder, *words], check=True)
-        started = time.monotonic()
-        subprocess.run([gatekeeper, "check", folder], capture_output=True, check=False)
-        cold = time.monotonic() - started
+        first = []
+        for _ in range(ROUNDS):
+            shutil.rmtree(kept, ignore_errors=True)
+            first.append(measure([gatekeeper, "check", folder], folder, rounds=1))
         warm = measure([gatekeeper, "check", folder], folder)
         staged = []
         for number in range(ROUNDS):
@@ -156,9 +157,11 @@ def hook(gatekeeper: Path) -> list[str]:
         )[0]
         pass_ = measure([sys.executable, "-c", "pass"], folder)
         del os.environ["GATEKEEPER_CACHE"]
+    cold = [min(one[number] for one in first) / warm[number] for number in (0, 1)]
     new = [min(one[number] for one in staged) / pass_[number] for number in (0, 1)]
     return [
-        f"9,000 manifests, nothing changed: 1/{cold / warm[0]:.0f} of the time of the first check.",
+        f"9,000 manifests, nothing changed: 1/{cold[1]:.0f} of the CPU time of the first check, and 1/{cold[0]:.0f} of its "
+        f"wall time, each with all processes.",
         f"One of 9,000 files staged, with new content in each run: {new[0]:.0f} times `python -c pass`, "
         f"1/{conftest / min(one[0] for one in staged):.0f} of conftest on all files; with content checked before: "
         f"{warm[0] / pass_[0]:.0f} times. In CPU time, with Git and gatekeeper-upstream: {new[1]:.0f} and "
