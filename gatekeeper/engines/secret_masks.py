@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -23,13 +24,16 @@ MIN_FOREIGN_LENGTH = 8
 
 
 class SecretMask:
-    """The values of one Secret, and what is no secret: its name, namespace and type, and the keys of its values."""
+    """The values of one Secret, and what is no secret: its name, namespace and type, and the keys of its values.
 
-    def __init__(self, secret: Resource) -> None:
-        value = secret.value
-        self._values = sorted(set(list_values(value)), key=len, reverse=True)
+    Args:
+        secret: the object.
+    """
+
+    def __init__(self, secret: Any) -> None:
+        self._values = sorted(set(list_values(secret)), key=len, reverse=True)
         self._text = "\n".join(self._values).lower()
-        self._public = _format_public_fields(value).lower()
+        self._public = _format_public_fields(secret).lower()
 
     def hide(self, text: str, policy: str = "") -> str:
         """The text with `(hidden)` in place of values and parts of them, in any letter case.
@@ -74,7 +78,13 @@ def hide_values(text: str, resource: Resource, policy: str = "") -> str:
     Args:
         policy: see `SecretMask.hide`.
     """
-    return SecretMask(resource).hide(text, policy) if is_secret(resource) else text
+    return _build_mask(resource.json).hide(text, policy) if is_secret(resource) else text
+
+
+# The messages about one Secret follow each other.
+@functools.lru_cache(maxsize=1)
+def _build_mask(secret: bytes) -> SecretMask:
+    return SecretMask(orjson.loads(secret))
 
 
 def hide_foreign_values(

@@ -20,7 +20,7 @@ ENCODED = base64.b64encode(PASSWORD.encode()).decode()
 
 def mask(**fields: Any) -> SecretMask:
     metadata = {"name": "database", "namespace": "shop"}
-    return SecretMask(build_resource({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, **fields}))
+    return SecretMask({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, **fields})
 
 
 @pytest.mark.parametrize("fields", [{"stringData": {"password": PASSWORD}}, {"data": {"password": ENCODED}}])
@@ -51,6 +51,17 @@ def test_a_copy_of_a_value_in_another_field_makes_it_no_less_secret() -> None:
 @pytest.mark.parametrize("data", [{"a": "%"}, {"a": "/w=="}, {"a": None}, {"a": {"b": 1}}, [], "text", None])
 def test_malformed_secrets_have_a_mask(data: Any) -> None:
     assert mask(data=data).hide("nothing of it") == "nothing of it"
+
+
+def test_each_secret_hides_its_own_values() -> None:
+    passwords = [f"{PASSWORD}-{number}" for number in range(3)]
+    secrets = [build_resource({"apiVersion": "v1", "kind": "Secret", "stringData": {"a": each}}) for each in passwords]
+    for first in range(3):
+        for second in range(3):
+            text = f"it is {passwords[second]}"
+            hidden = secret_masks.hide_values(text, secrets[first])
+            assert passwords[second] not in hidden
+            assert (hidden == "it is (hidden)") is (first == second)
 
 
 def test_only_secrets_of_kubernetes_are_masked() -> None:

@@ -29,6 +29,8 @@ class BindingEvaluator:
     def __init__(self, bindings: Sequence[PolicyBinding], index: AdmissionIndex) -> None:
         self._bindings = {binding.name: binding for binding in bindings}
         self._index = index
+        # The definitions of custom kinds as JSON, by version and kind: tracing evaluates many batches.
+        self._encoded: dict[tuple[str, str], bytes] = {}
 
     @property
     def name(self) -> tuple[str, str]:
@@ -61,7 +63,7 @@ class BindingEvaluator:
 
     def evaluate(self, inputs: Sequence[tuple[bytes, Sequence[str]]]) -> list[QueryResult]:
         """See `gatekeeper.protocols.RegoEngine`; an input is a resource."""
-        draft = BatchDraft(self._bindings.values(), self._index)
+        draft = BatchDraft(self._bindings.values(), self._index, self._encoded)
         rows: list[CelRow] = []
         outcomes: list[_Outcome] = []
         for number, (json, queries) in enumerate(inputs):
@@ -147,9 +149,15 @@ def _build_item(message: str) -> Any:
 
 
 class BatchDraft:
-    """The policies, parameters, namespaces and definitions of a batch, each once."""
+    """The policies, parameters, namespaces and definitions of a batch, each once.
 
-    def __init__(self, bindings: Iterable[PolicyBinding], index: AdmissionIndex) -> None:
+    Args:
+        encoded: definitions as JSON, by version and kind, from earlier batches; those of this one are added.
+    """
+
+    def __init__(
+        self, bindings: Iterable[PolicyBinding], index: AdmissionIndex, encoded: dict[tuple[str, str], bytes]
+    ) -> None:
         bindings = list(bindings)
         self._index = index
         self._policies = {binding.name: number for number, binding in enumerate(bindings)}
@@ -158,6 +166,7 @@ class BatchDraft:
         self._parameters: dict[CelParameters, int] = {}
         self._namespaces: dict[str, int] = {}
         self._versions: dict[str, int] = {}
+        self._encoded = encoded
         self._definitions: dict[tuple[str, str], bytes] = {}
 
     def list_uses(self, binding: PolicyBinding, ref: ObjectRef) -> list[CelUse]:
@@ -181,8 +190,10 @@ class BatchDraft:
 
     def _add_definition(self, group: str, kind: str) -> None:
         for one in self._index.scopes.find_versions(group, kind):
-            if (one.api_version, kind) not in self._definitions:
-                self._definitions[one.api_version, kind] = encode_definition(one)
+            key = one.api_version, kind
+            if key not in self._encoded:
+                self._encoded[key] = encode_definition(one)
+            self._definitions[key] = self._encoded[key]
 
     def find_namespace(self, ref: ObjectRef) -> int:
         """The position of the Namespace of an object; -1 without one, or if no policy reads it."""
