@@ -66,6 +66,7 @@ STAND_INS = {"named_tuple", "host.lazy_pattern"}
 WALKERS = {
     "commands.init",
     "gate.cache_key",
+    "host.git_blobs",
     "render.helm.helm_template",
     "repositories.git_fetch",
     "upstream.kustomization_files",

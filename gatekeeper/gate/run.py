@@ -50,7 +50,7 @@ def _check_incrementally(request: CheckRequest, entry: CacheEntry) -> Verdict | 
         return None
     # The index of Git is checked, but files and policies are read from the work tree: they must be the same.
     read_paths = [*files, *impact.list_rule_paths(request.settings)]
-    if request.staged and _has_unstaged_files(request.root, read_paths):
+    if request.staged and _has_unstaged_files(request.root, read_paths, listing):
         return None
     tree = Tree(request.root, sorted(files))
     # Without the cache: it would read and write the results of all files for those of a few.
@@ -58,9 +58,9 @@ def _check_incrementally(request: CheckRequest, entry: CacheEntry) -> Verdict | 
     return incremental.check_changed_files(tree, index, request.settings, options)
 
 
-def _has_unstaged_files(root: Path, paths: Iterable[str]) -> bool:
+def _has_unstaged_files(root: Path, paths: Iterable[str], listing: bytes) -> bool:
     try:
-        return git_state.has_unstaged_files(root, paths)
+        return git_state.has_unstaged_files(root, paths, listing)
     except GatekeeperError:
         return True
 

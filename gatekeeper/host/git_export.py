@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,9 @@ def checkout_index(root: Path) -> Iterator[Path]:
         ToolError: Git cannot write its index out.
     """
     prefix = run_git(root, "rev-parse", "--show-prefix").output
+    # Few runs read the files of a commit or of the index.
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="gatekeeper-index-") as scratch:
         folder = Path(scratch).resolve()
         run_git(root, "checkout-index", "--all", "--force", f"--prefix={folder}/")
@@ -35,6 +37,9 @@ def checkout_commit(root: Path, commit: str) -> Iterator[Path]:
         ToolError: Git cannot write the commit out.
     """
     prefix = run_git(root, "rev-parse", "--show-prefix").output
+    # Few runs read the files of a commit or of the index.
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="gatekeeper-commit-") as scratch:
         folder = Path(scratch).resolve()
         listing, files = folder / "index", folder / "files"
@@ -64,6 +69,9 @@ def fetch_archive(url: str, revision: str) -> bytes | None:
     """The files of a revision of a repository elsewhere, as a tar archive; None if it cannot be fetched."""
     if url.startswith("-") or revision.startswith("-"):
         return None
+    # Few runs read the files of a commit or of the index.
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="gatekeeper-fetch-") as scratch:
         folder = Path(scratch)
         try:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from gatekeeper.errors import ToolError, UsageError
+from gatekeeper.host import git_blobs
 from gatekeeper.host.background import BackgroundCall
 from gatekeeper.host.git_command import NotARepositoryError, list_names, read_object, read_objects, run_git
 from gatekeeper.named_tuple import NamedTuple
@@ -17,11 +18,9 @@ REVISION_LENGTH = 40
 LIST_INDEX = ("ls-files", "-z", "--stage", "-v")
 LIST_CHANGES = ("diff-files", "-z", "--name-only", "--relative")
 LIST_NEW_FILES = ("ls-files", "-z", "--others", "--exclude-standard")
-# What the three lists above have, and the commit, with one look at each file.
-SHOW_STATUS = (
-    *("status", "--porcelain=v2", "-z", "--branch", "--no-renames", "--ignore-submodules=none"),
-    *("--untracked-files=all", "--ignored=traditional", "--", "."),
-)
+# What the lists of changes, new and ignored files have, and the commit, with one look at each file.
+STATUS = ("status", "--porcelain=v2", "-z", "--branch", "--no-renames", "--ignore-submodules=none")
+SHOW_STATUS = (*STATUS, "-uall", "--ignored=traditional", "--", ".")
 LIST_IGNORED_FILES = ("ls-files", "-z", "--others", "--ignored", "--exclude-standard")
 
 
@@ -222,12 +221,13 @@ def describe_staged(root: Path, staged: StagedState) -> WorkTreeState | None:
     return WorkTreeState(staged.listing, frozenset(), frozenset(), ignored)
 
 
-def has_unstaged_files(root: Path, paths: Iterable[str]) -> bool:
+def has_unstaged_files(root: Path, paths: Iterable[str], listing: bytes = b"") -> bool:
     """Whether a file of the work tree differs from the index, or is not in it; ignored files count.
 
     Args:
         paths: the files and folders to compare; those outside of `root` are not compared, and what is reached through
             a symbolic link counts as different.
+        listing: the index, if it is known: most often nothing else is needed.
 
     Raises:
         NotARepositoryError: the folder is not in a Git repository.
@@ -241,6 +241,8 @@ def has_unstaged_files(root: Path, paths: Iterable[str]) -> bool:
     start = os.path.realpath(root)
     if any(os.path.realpath(f"{start}/{name}") != posixpath.normpath(f"{start}/{name}") for name in inner):
         return True
+    if listing and git_blobs.has_equal_files(root, inner, listing):
+        return False
     questions = (LIST_CHANGES, ("ls-files", "-z", "--others"))
     return any(list_names(root, *words, "--", *inner) for words in questions)
 

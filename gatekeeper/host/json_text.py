@@ -12,7 +12,7 @@ from typing import Any
 
 from gatekeeper.file_names import to_printable
 
-MAX_SMALL_BYTES = 64 * 1024
+MAX_SMALL_BYTES = 512 * 1024
 
 
 def encode(value: Any) -> bytes:

@@ -9,7 +9,8 @@ import atexit
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from gatekeeper.errors import ToolError
@@ -194,3 +195,26 @@ class LineProcessPool:
     def _close_all(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+
+@contextmanager
+def open_scratch_folder(prefix: str) -> Iterator[Path]:
+    """An empty folder that only this user can read, until the end of the block; nothing may be left in it.
+
+    `tempfile` does the same, but loads all libraries of compression: each short run would wait for that.
+
+    Raises:
+        OSError: no folder can be made.
+    """
+    folder = Path(os.environ.get("TMPDIR") or "/tmp", f"{prefix}{os.urandom(8).hex()}")
+    try:
+        folder.mkdir(0o700)
+    except OSError:
+        # It looks in more places.
+        import tempfile
+
+        folder = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield folder
+    finally:
+        folder.rmdir()

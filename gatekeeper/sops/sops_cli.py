@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -155,6 +154,9 @@ def edit_file(content: bytes, target: SopsTarget) -> bytes:
     if not os.access(MEMORY_DIR, os.W_OK):
         reason = f"{MEMORY_DIR} is not available, so the plaintext would be written to a disk"
         raise ToolError(f"{reason}; use `gatekeeper sops set`")
+    # Only an editor needs it.
+    import tempfile
+
     with (
         _copy_target(content, target) as copy,
         tempfile.TemporaryDirectory(dir=MEMORY_DIR) as memory,
@@ -224,6 +226,9 @@ def _run_sops(command: list[str | Path], target: SopsTarget, stdin: bytes) -> by
 @contextmanager
 def _copy_target(content: bytes, target: SopsTarget) -> Iterator[SopsTarget]:
     """Copy an encrypted file and its `.sops.yaml` into a temporary folder, under the same relative path."""
+    # It loads all libraries of compression, and few runs start sops.
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="gatekeeper-sops-") as scratch:
         root = Path(scratch).resolve()
         file = root / target.file.relative_to(target.root)

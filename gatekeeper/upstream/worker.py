@@ -10,7 +10,6 @@ import itertools
 import os
 import select
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 from gatekeeper.errors import ToolError
 from gatekeeper.host import program_failures
 from gatekeeper.host.background import PendingResult
+from gatekeeper.host.process import open_scratch_folder
 from gatekeeper.upstream.frames import encode_frame, read_frame
 
 PROGRAM = "gatekeeper-upstream"
@@ -284,7 +284,7 @@ def _start(program: Path, name: str, options: Sequence[str]) -> subprocess.Popen
         ToolError: it cannot be started.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix=f"{name}-") as folder:
+        with open_scratch_folder(f"{name}-") as folder:
             return subprocess.Popen(
                 [str(program.absolute()), *options],
                 stdin=subprocess.PIPE,

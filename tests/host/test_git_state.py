@@ -223,7 +223,8 @@ def test_the_state_of_the_index_has_its_files_and_the_ignored_ones(tmp_path: Pat
 def test_every_difference_from_the_index_below_a_path_is_found(tmp_path: Path, change: str) -> None:
     root = commit_files(tmp_path, {"rules/a.txt": "a", "apps/a.txt": "a", ".gitignore": "*.tmp\n"})
     paths = ["rules/", "missing", "../outside", "/", ""]
-    assert not git_state.has_unstaged_files(root, paths)
+    listing = git_state.read_staged(root).listing
+    assert not git_state.has_unstaged_files(root, paths) and not git_state.has_unstaged_files(root, paths, listing)
     assert not git_state.has_unstaged_files(root, ["../outside", "/"])
     for folder in ("apps", "rules"):
         assert not git_state.has_unstaged_files(root, paths)
@@ -238,8 +239,8 @@ def test_every_difference_from_the_index_below_a_path_is_found(tmp_path: Path, c
             file.unlink()
             if change == "retype":
                 file.symlink_to("b")
-    assert git_state.has_unstaged_files(root, paths)
-    assert git_state.has_unstaged_files(root, ["."])
+    assert git_state.has_unstaged_files(root, paths) and git_state.has_unstaged_files(root, paths, listing)
+    assert git_state.has_unstaged_files(root, ["."]) and git_state.has_unstaged_files(root, ["."], listing)
 
 
 def test_what_is_reached_through_a_symbolic_link_counts_as_different_from_the_index(tmp_path: Path) -> None:

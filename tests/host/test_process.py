@@ -90,3 +90,20 @@ def test_a_pool_reuses_idle_programs_and_replaces_those_that_ended(tmp_path: Pat
         answers = list(threads.map(lambda number: pool.send_request(str(number).encode()).split(), range(20)))
     assert [int(words[1]) for words in answers] == list(range(20)) and first not in {words[0] for words in answers}
     pool._close_all()
+
+
+def test_scratch_folder_is_empty_private_and_gone_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with process.open_scratch_folder("a-") as folder, process.open_scratch_folder("a-") as other:
+        assert folder.parent == tmp_path and folder != other
+        assert not list(folder.iterdir()) and folder.stat().st_mode & 0o777 == 0o700
+    assert not list(tmp_path.iterdir())
+
+
+def test_scratch_folder_is_in_another_place_where_the_named_one_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    with process.open_scratch_folder("a-") as folder:
+        assert folder.is_dir() and folder.parent != tmp_path / "missing"
+    assert not folder.exists()

@@ -6,7 +6,6 @@ gives the template's line, and the values named there are looked up in the value
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -48,6 +47,9 @@ class ChartRender:
     @cached_property
     def marked_output(self) -> tuple[list[str], dict[str, list[tuple[ParsedDocument, list[str]]]]]:
         """The names of the templates, and their documents rendered again with each line's number as a comment."""
+        # It loads all libraries of compression, and few runs render charts.
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
             copy = Path(scratch) / PurePosixPath(self.use.chart).name
             with helm_template.prepare_chart(self.tree, self.use.chart) as chart:

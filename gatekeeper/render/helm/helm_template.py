@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -100,6 +98,9 @@ def prepare_chart(tree: Tree, chart: str) -> Iterator[Path]:
     if not local:
         yield here
         return
+    # It loads all libraries of compression, and few runs render charts.
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
         copy = Path(scratch) / (PurePosixPath(chart).name or "chart")
         copy_chart(tree.root, here, copy)
@@ -109,6 +110,9 @@ def prepare_chart(tree: Tree, chart: str) -> Iterator[Path]:
 
 def copy_chart(root: Path, folder: Path, copy: Path) -> None:
     """Copies the folder of a chart, with the content of those links that lead to files of the repository."""
+    # It loads all libraries of compression, and few runs copy charts.
+    import shutil
+
     shutil.copytree(folder, copy, symlinks=True, dirs_exist_ok=True)
     for path in copy.rglob("*"):
         if path.is_symlink():
