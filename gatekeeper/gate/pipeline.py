@@ -10,7 +10,7 @@ from pathlib import Path
 from gatekeeper.config import CONFIG_FILE, Config
 from gatekeeper.engines.admission import mutation
 from gatekeeper.engines.protocol import Engine, EngineContext, EngineResult, PrivateKeys
-from gatekeeper.engines.registry import ENGINES
+from gatekeeper.engines.registry import ENGINES, evaluate_engines, sort_by_end
 from gatekeeper.engines.rego.bundles import resolver
 from gatekeeper.gate import finding_groups, impact, waivers
 from gatekeeper.gate.shards import WHOLE_REPOSITORY, Shard
@@ -29,7 +29,7 @@ from gatekeeper.workspace.tree import ParsedFile, Tree
 # Receives the step, and the part of it that is done, from 0 to 1.
 StepProgress = Callable[[str, float], None]
 PARSE_STEP, RENDER_STEP = "reading", "rendering"
-STEPS = (PARSE_STEP, RENDER_STEP, *(engine.STEP for engine in ENGINES.values()))
+STEPS = (PARSE_STEP, RENDER_STEP, *(engine.STEP for engine in sort_by_end(ENGINES.values())))
 
 
 class RepositoryPolicies(NamedTuple):
@@ -243,14 +243,13 @@ def _build_context(
 
 
 def _run_engines(context: EngineContext, engines: Iterable[Engine], options: CheckOptions) -> EngineResult:
-    """Runs the engines in their order; keeps only the shard's findings of engines that check the whole repository."""
-    results = []
-    for engine in engines:
-        options.on_progress(engine.STEP, 0)
-        result = engine.evaluate(context)
-        if engine.SCOPE == "repository":
-            result = result._replace(findings=_select_findings(result.findings, options.shard))
-        results.append(result)
+    """Runs the engines; keeps only the shard's findings of engines that check the whole repository."""
+    results = [
+        result._replace(findings=_select_findings(result.findings, options.shard))
+        if engine.SCOPE == "repository"
+        else result
+        for engine, result in evaluate_engines(engines, context, lambda step: options.on_progress(step, 0))
+    ]
     return EngineResult(
         findings=[finding for result in results for finding in result.findings],
         gaps=[gap for result in results for gap in result.gaps],

@@ -1,5 +1,6 @@
 //! `gatekeeper._native`: YAML with positions, JSON Schema, Rego and CEL. Bindings only; the product logic is in Python.
 
+mod block_yaml;
 mod builtins;
 mod cel;
 mod globs;

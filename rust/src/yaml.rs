@@ -24,9 +24,9 @@ const EXPANSION_BYTES: usize = 4 << 20;
 const NO_MERGE: &str = "a merge key (<<) needs a mapping or a list of mappings";
 
 #[derive(Clone, Copy)]
-struct Mark {
-    line: u32,
-    column: u32,
+pub(crate) struct Mark {
+    pub line: u32,
+    pub column: u32,
 }
 
 /// Where a node's parts are, as a range: of the texts, the links or the entries of its document.
@@ -121,7 +121,7 @@ impl Nodes {
 }
 
 /// apiVersion, kind, namespace and name.
-type Head = (String, String, String, String);
+pub(crate) type Head = (String, String, String, String);
 
 /// From this many entries on, the keys of a mapping are hashed.
 const WIDE_ENTRIES: usize = 64;
@@ -162,11 +162,11 @@ pub struct Document {
     placed: OnceLock<(Nodes, u32)>,
 }
 
-struct Parsed {
-    json: Box<[u8]>,
-    start: Mark,
-    head: Option<Box<Head>>,
-    duplicates: Box<[(String, Mark, Mark)]>,
+pub(crate) struct Parsed {
+    pub json: Box<[u8]>,
+    pub start: Mark,
+    pub head: Option<Box<Head>>,
+    pub duplicates: Box<[(String, Mark, Mark)]>,
 }
 
 impl Document {
@@ -328,6 +328,11 @@ fn is_unusual_anchor(bytes: &[u8], at: usize) -> bool {
 type Outcome = (Vec<Parsed>, Option<(String, u32, u32)>);
 
 fn parse_text(text: &str, scratch: &mut Scratch) -> Outcome {
+    if disputed(text).is_none() {
+        if let Some(documents) = crate::block_yaml::read(text, &mut scratch.json) {
+            return (documents, None);
+        }
+    }
     let mut documents = Vec::new();
     let failure = read(text, scratch, |scratch, root| {
         documents.push(Parsed {
@@ -635,7 +640,7 @@ impl Writer<'_> {
     }
 }
 
-fn write_string(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("writing to memory does not fail");
 }
 
@@ -679,7 +684,7 @@ fn is_a(kind: &str, json: &[u8]) -> bool {
 }
 
 /// go-yaml v2's `resolve`, for a scalar without quotes.
-fn plain(out: &mut Vec<u8>, text: &str) -> Result<(), String> {
+pub(crate) fn plain(out: &mut Vec<u8>, text: &str) -> Result<(), String> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => out.extend_from_slice(b"null"),
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => out.extend_from_slice(b"true"),
@@ -697,7 +702,7 @@ fn plain(out: &mut Vec<u8>, text: &str) -> Result<(), String> {
 }
 
 /// Whether a plain scalar is surely a text: longer than any word that means something, and no number.
-fn is_word(text: &str) -> bool {
+pub(crate) fn is_word(text: &str) -> bool {
     text.len() > 5 && text.as_bytes()[0].is_ascii_alphabetic()
 }
 

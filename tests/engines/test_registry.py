@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.config import Config
-from gatekeeper.engines.registry import ENGINES
+from gatekeeper.engines.registry import ENGINES, evaluate_engines, sort_by_end
+from gatekeeper.errors import UsageError
 from gatekeeper.gate import pipeline
 from tests.conftest import Repository
 from tests.engines.contexts import build_context
@@ -69,3 +70,24 @@ def test_a_finding_has_a_rule_a_severity_and_a_message_without_the_value(name: s
         assert finding.severity in ("error", "warning", "info")
         assert "/" in finding.rule and finding.message and finding.location.file in BAD
         assert "correct horse" not in f"{finding}" and "x7Kd92" not in f"{finding}"
+
+
+def test_engines_that_run_together_return_what_each_returns_alone(root: Path) -> None:
+    context, steps = build_context(root), list[str]()
+    results = evaluate_engines(ENGINES.values(), context, steps.append)
+    assert [engine for engine, _ in results] == list(ENGINES.values())
+    assert [result for _, result in results] == [engine.evaluate(context) for engine in ENGINES.values()]
+    assert steps == [engine.STEP for engine in sort_by_end(ENGINES.values())]
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (Config(crds=("missing",), enable=("no-such/rule",)), "missing"),
+        (Config(crds=("missing",)), "missing"),
+        (Config(enable=("no-such/rule",)), "no-such/rule"),
+    ],
+)
+def test_an_error_of_the_config_is_that_of_the_first_engine(config: Config, words: str, root: Path) -> None:
+    with pytest.raises(UsageError, match=words):
+        evaluate_engines(ENGINES.values(), build_context(root, config), lambda step: None)
