@@ -27,6 +27,7 @@ from gatekeeper.workspace.text_encoding import convert_to_utf8
 from gatekeeper.workspace.tree import ParsedFile, Tree
 
 COMMENT_PATTERN = compile_lazily(r"^(.*?)(?:#|//|;)\s*gatekeeper:waive\b(.*)$")
+WAIVER_MARK = b"gatekeeper:waive"
 UNUSED_WAIVER_RULE = "waivers/unused"
 REQUIRED_FIELDS = ("rule", "reason", "expires")
 WAIVER_FIELDS = (*REQUIRED_FIELDS, "owner", "ticket")
@@ -175,8 +176,11 @@ def _load_waivers(
     by_file = {source.file: source for source in parsed_files}
     for file in dict.fromkeys([*by_file, *sorted(finding_files & set(tree.files))]):
         raw = tree.read_file(file)
-        content = None if isinstance(raw, Gap) else convert_to_utf8(raw)
-        if content is not None and b"gatekeeper:waive" in content:
+        # In UTF-16 and UTF-32 the mark has zeros.
+        if isinstance(raw, Gap) or (WAIVER_MARK not in raw and b"\0" not in raw):
+            continue
+        content = convert_to_utf8(raw)
+        if content is not None and WAIVER_MARK in content:
             entries.extend(_parse_comments(file, content.decode("utf-8", "replace"), by_file.get(file)))
     source = by_file.get(config.waivers)
     for document in source.documents if source else ():

@@ -33,8 +33,10 @@ def check_files(parsed_files: Iterable[ParsedFile]) -> tuple[list[Finding], list
         elif parsed.role != "documents":
             gaps.append(Gap(parsed.file, ROLE_REASONS.get(parsed.role) or parsed.reason))
         else:
-            findings.extend(_find_duplicate_keys(parsed))
-            findings.extend(_find_lost_documents(parsed))
+            if [document for document in parsed.documents if document.duplicates]:
+                findings.extend(_find_duplicate_keys(parsed))
+            if parsed.is_utf16:
+                findings.extend(_find_lost_documents(parsed))
             if is_kustomization_file(parsed.file) and not _is_mapping(parsed):
                 message = "a kustomization must be a mapping with `resources` and the like"
                 findings.append(Finding("render/kustomize", "error", message, Location(parsed.file, 1)))
@@ -64,9 +66,12 @@ def _find_duplicate_keys(parsed_file: ParsedFile) -> Iterator[Finding]:
 
 
 def _find_lost_documents(parsed_file: ParsedFile) -> Iterator[Finding]:
-    """Source: kyaml `kio.ByteReader` splits files at bytes; what it does not split, go-yaml reads to the first end."""
+    """Finds documents in UTF-16 that only some readers read.
+
+    Source: kyaml `kio.ByteReader` splits files at bytes; what it does not split, go-yaml reads to the first end.
+    """
     lost = [document for document in parsed_file.documents[1:] if document.json != b"null"]
-    if parsed_file.is_utf16 and lost:
+    if lost:
         message = "a file in UTF-16 with several documents: kustomize and Flux read only the first, kubectl all of them"
         location = Location(parsed_file.file, *lost[0].start)
         yield Finding("yaml/encoding", "error", message, location, hint="save the file as UTF-8")

@@ -97,8 +97,5 @@ def _select_plain_files(
     }
     chart_parts = [f"{folder}/{part}/".lstrip("/") for folder in chart_folders for part in ("templates", "charts")]
     policy_folders = [f"{path.strip('/')}/" for path in config.policies if path.strip("./")]
-    return [
-        parsed
-        for parsed in parsed_files
-        if parsed.file not in used and not parsed.file.startswith((*chart_parts, *policy_folders))
-    ]
+    others = (*chart_parts, *policy_folders)
+    return [parsed for parsed in parsed_files if parsed.file not in used and not parsed.file.startswith(others)]

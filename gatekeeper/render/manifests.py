@@ -44,7 +44,7 @@ PROGRAM_GROUPS = {
 
 def is_program_config(api_version: str, kind: str) -> bool:
     """Whether an object configures a program (kind, Skaffold, kubeadm, a kubeconfig), not a cluster."""
-    group = api_version.partition("/")[0] if "/" in api_version else api_version
+    group = api_version.partition("/")[0]
     return group in PROGRAM_GROUPS or (api_version, kind) == ("v1", "Config")
 
 

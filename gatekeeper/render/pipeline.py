@@ -66,7 +66,11 @@ def render_tree(
     inputs = collect_inputs(tree, parsed_files, config)
     rendered = RenderedTree([], *findings.check_files(parsed_files), Builder(inputs), {})
     rendered.findings.extend(
-        finding for parsed in inputs.plain_files for finding in findings.find_missing_api_versions(parsed)
+        finding
+        for parsed in inputs.plain_files
+        # Most files have nothing but resources.
+        if None in [document.head for document in parsed.documents]
+        for finding in findings.find_missing_api_versions(parsed)
     )
     rendered.resource_groups.extend((file, inputs.plain_resources[file]) for file in inputs.unapplied_files)
     unused = build_units.find_unused_components(inputs.kustomizations, inputs.build_units, inputs.applied_folders)

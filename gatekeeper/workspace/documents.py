@@ -46,9 +46,10 @@ def parse_tree(tree: Tree, jobs: int) -> tuple[list[ParsedFile], list[Gap]]:
     sources: dict[str, ParsedFile] = {}
     waiting: list[tuple[str, bytes]] = []
     free_bytes = MAX_PARSED_BYTES
-    for file in tree.files:
-        if not file.endswith(EXTENSIONS) and file.rpartition("/")[2] not in KUSTOMIZATION_NAMES:
-            continue
+    files = [file for file in tree.files if file.endswith(EXTENSIONS) or file.rpartition("/")[2] in KUSTOMIZATION_NAMES]
+    if HAS_NATIVE_PARSER:
+        tree.read_ahead(files, lambda part: _native.read_files(str(tree.root), part, jobs))
+    for file in files:
         content = tree.read_file(file)
         if isinstance(content, Gap):
             gaps.append(content)
@@ -69,7 +70,7 @@ def parse_tree(tree: Tree, jobs: int) -> tuple[list[ParsedFile], list[Gap]]:
         sources[file] = parsed_file._replace(is_utf16=True) if file in tree.utf16_files else parsed_file
         if b"\n" not in content and (gap := links.find_flattened_link(tree.root, file, content)):
             gaps.append(gap)
-    return [sources[file] for file in tree.files if file in sources], gaps
+    return [sources[file] for file in files if file in sources], gaps
 
 
 def is_chart_template(file: str, chart_folders: set[str]) -> bool:
@@ -135,6 +136,8 @@ def detect_encryption(content: bytes) -> str:
 def _classify_content(file: str, content: bytes) -> ParsedFile | None:
     if note := detect_encryption(content):
         return ParsedFile(file, "encrypted", reason=note)
+    if content.isascii():
+        return None
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:

@@ -3,7 +3,9 @@
 mod block_yaml;
 mod builtins;
 mod cel;
+mod files;
 mod globs;
+mod input;
 mod numbers;
 mod regex_go;
 mod rego;
@@ -55,6 +57,7 @@ fn spread<Item: Sync, State, Output: Send>(
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<yaml::Document>()?;
     module.add_function(wrap_pyfunction!(yaml::parse_yaml, module)?)?;
+    module.add_function(wrap_pyfunction!(files::read_files, module)?)?;
     module.add_class::<rego::Rego>()?;
     module.add_function(wrap_pyfunction!(builtins::check_constant, module)?)?;
     module.add_class::<cel::Cel>()?;

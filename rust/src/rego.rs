@@ -136,7 +136,7 @@ fn together(engine: &Engine, groups: &[Vec<usize>], queries: &[String]) -> Optio
 
 /// The results of a whole group; None if one of its rules fails, so that each must be evaluated alone.
 fn ask_together(engine: &mut Engine, number: usize, json: &[u8], group: usize, wanted: &[usize]) -> Option<Vec<Answer>> {
-    engine.set_input(serde_json::from_slice::<Value>(json).ok()?);
+    engine.set_input(crate::input::read(json).ok()?);
     let Ok(Value::Set(pairs)) = evaluate_rule(engine, format!("data.{TOGETHER}.g{group}")) else {
         return None;
     };
@@ -155,8 +155,7 @@ fn ask_together(engine: &mut Engine, number: usize, json: &[u8], group: usize, w
 }
 
 fn ask(engine: &mut Engine, number: usize, json: &[u8], wanted: &[usize], queries: &[String]) -> Vec<Answer> {
-    // Not `Value::from_json_str`: the table of keys that it makes for each text costs more than it saves on small ones.
-    match serde_json::from_slice::<Value>(json) {
+    match crate::input::read(json) {
         Ok(value) => engine.set_input(value),
         Err(error) => return wanted.iter().map(|query| (number, *query, None, error.to_string())).collect(),
     }

@@ -24,7 +24,9 @@ impl Schema {
     fn refused(&self, py: Python<'_>, objects: Vec<PyBackedBytes>, jobs: usize) -> Vec<usize> {
         py.detach(|| {
             let valid = crate::spread(&objects, jobs, || (), |(), object| {
-                serde_json::from_slice(object).is_ok_and(|value| self.validator.is_valid(&value))
+                // A text that is known to be UTF-8 is read faster.
+                let value = std::str::from_utf8(object).ok().and_then(|text| serde_json::from_str(text).ok());
+                value.is_some_and(|value| self.validator.is_valid(&value))
             });
             (0..valid.len()).filter(|index| !valid[*index]).collect()
         })

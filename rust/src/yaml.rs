@@ -155,6 +155,7 @@ impl Text {
 #[pyclass(frozen, module = "gatekeeper._native")]
 pub struct Document {
     json: Py<PyBytes>,
+    head: Option<Py<PyTuple>>,
     parsed: Parsed,
     text: Arc<Text>,
     /// Which of the text's documents this is, from 0.
@@ -195,8 +196,8 @@ impl Document {
 
     /// A Kubernetes object's apiVersion, kind, namespace and name (empty where it has none); None for anything else.
     #[getter]
-    fn head(&self) -> Option<Head> {
-        self.parsed.head.as_deref().cloned()
+    fn head(&self, py: Python<'_>) -> Option<Py<PyTuple>> {
+        self.head.as_ref().map(|head| head.clone_ref(py))
     }
 
     /// Keys written twice in one mapping: (key, line, column, line of the first).
@@ -782,6 +783,12 @@ fn text_of(bytes: &[u8]) -> Result<&str, String> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
+/// A head as a tuple of Python: most objects share version, kind and namespace.
+fn build_head(py: Python<'_>, (version, kind, namespace, name): Head) -> PyResult<Py<PyTuple>> {
+    let shared = |text: &str| PyString::intern(py, text);
+    Ok((shared(&version), shared(&kind), shared(&namespace), name).into_pyobject(py)?.unbind())
+}
+
 /// The documents of each text, in order, read on `jobs` threads: (documents, None or (message, line, column)).
 #[pyfunction]
 pub fn parse_yaml(py: Python<'_>, texts: Vec<PyBackedBytes>, jobs: usize) -> PyResult<Vec<(Vec<Document>, Option<(String, u32, u32)>)>> {
@@ -790,7 +797,8 @@ pub fn parse_yaml(py: Python<'_>, texts: Vec<PyBackedBytes>, jobs: usize) -> PyR
         let text = Arc::new(Text { bytes: text, placed: OnceLock::new() });
         let made = |(number, mut parsed): (usize, Parsed)| {
             let json = PyBytes::new(py, &std::mem::take(&mut parsed.json)).unbind();
-            Document { json, parsed, text: text.clone(), number, placed: OnceLock::new() }
+            let head = parsed.head.take().and_then(|head| build_head(py, *head).ok());
+            Document { json, head, parsed, text: text.clone(), number, placed: OnceLock::new() }
         };
         parsed.into_iter().enumerate().map(made).collect()
     };

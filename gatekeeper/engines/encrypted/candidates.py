@@ -31,4 +31,6 @@ def find_candidates(tree: Tree, parsed_files: Sequence[ParsedFile]) -> Iterator[
 
 
 def _has_sops(parsed_file: ParsedFile) -> bool:
-    return any(mark in document.json for document in parsed_file.documents for mark in SOPS_JSON_MARKERS)
+    first, second = SOPS_JSON_MARKERS
+    texts = [document.json for document in parsed_file.documents]
+    return bool([json for json in texts if first in json or second in json])

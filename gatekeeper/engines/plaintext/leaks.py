@@ -138,7 +138,7 @@ def scan_tree(tree: Tree, scanner: LeakScanner, skipped_files: set[str]) -> tupl
     gaps: list[Gap] = []
     by_path = [rule for rule in scanner.rules if rule.pattern is None]
     for file in tree.files:
-        applicable = [rule for rule in by_path if _is_applicable(rule, file)]
+        applicable = [rule for rule in by_path if _is_applicable(rule, file)] if by_path else ()
         matching = (rule for rule in applicable if not scanner.is_allowed(rule, LeakMatch(b"", b"", b"", file)))
         candidates.extend(LeakCandidate(_report_leak(rule, Location(file))) for rule in matching)
         if file in skipped_files or file.rpartition("/")[2] in IGNORED_NAMES:

@@ -44,11 +44,12 @@ class Reference(NamedTuple):
 
 def find_references(resource: Resource) -> Iterable[Reference]:
     """Finds all references of a resource, except those that it marks as optional."""
-    kind, group = resource.ref.kind, resource.ref.group
+    kind = resource.ref.kind
     if kind in POD_SPEC_PATHS:
         # Most workloads have no reference: their JSON is not even parsed.
         may_refer = b"ecret" in resource.json or b"onfigMap" in resource.json
         return _read_pod(resource, resource.value, POD_SPEC_PATHS[kind]) if may_refer else ()
+    group = resource.ref.group
     if kind == "ServiceAccount" and not group:
         return _read_entries(resource, resource.value, ("imagePullSecrets",), "Secret")
     if kind == "HorizontalPodAutoscaler":

@@ -66,6 +66,8 @@ def _is_merged(resource: Resource) -> bool:
 def check_duplicates(providers_by_object: ProvidersByObject) -> Iterator[Finding]:
     """Yields a finding for each definition that would overwrite an earlier one in the same cluster."""
     for (kind, namespace, name), object_providers in providers_by_object.items():
+        if len(object_providers) == 1:
+            continue
         description = f"{kind} {namespace}{namespace and '/'}{name}"
         accepted: list[ObjectProvider] = []
         for provider in object_providers:
@@ -105,24 +107,26 @@ def find_clusters(resource_groups: ResourceGroups) -> list[frozenset[str]]:
     numbers_by_folder: dict[str, list[int]] = {}
     for number, (source_path, _) in enumerate(resource_groups):
         numbers_by_folder.setdefault(_find_folder(source_path), []).append(number)
-    applied_by: list[set[int]] = [set() for _ in resource_groups]
+    applied_by: dict[int, set[int]] = {}
     for number, (_, resources) in enumerate(resource_groups):
         for path in _list_applied_paths(resources):
             for folder, numbers in numbers_by_folder.items():
                 if folder == path or folder.startswith(f"{path}/"):
                     for applied in numbers:
-                        applied_by[applied] |= {number} - {applied}
-    clusters: list[frozenset[str]] = []
-    for number, (source_path, _) in enumerate(resource_groups):
+                        if applied != number:
+                            applied_by.setdefault(applied, set()).add(number)
+    # Nothing applies most groups: they are the roots themselves.
+    clusters = {number: frozenset({folder}) for folder, numbers in numbers_by_folder.items() for number in numbers}
+    for number in applied_by:
         seen, queue = {number}, [number]
         while queue:
-            for upper in applied_by[queue.pop()] - seen:
+            for upper in applied_by.get(queue.pop(), set()) - seen:
                 seen.add(upper)
                 queue.append(upper)
-        roots = {_find_folder(resource_groups[group][0]) for group in seen if not applied_by[group]}
+        roots = {_find_folder(resource_groups[group][0]) for group in seen if group not in applied_by}
         # Without a root the groups apply each other in a cycle: each then represents a separate cluster.
-        clusters.append(frozenset(roots or {_find_folder(source_path)}))
-    return clusters
+        clusters[number] = frozenset(roots) or clusters[number]
+    return [clusters[number] for number in range(len(resource_groups))]
 
 
 def _find_folder(source_path: str) -> str:

@@ -7,7 +7,7 @@ operator, a person with a first credential), a missing object is not a finding, 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from gatekeeper.engines.references import (
@@ -30,6 +30,8 @@ from gatekeeper.workspace.tree import Tree
 
 # Kinds with which an operator installs Flux, so that its own objects are in no file.
 FLUX_INSTALLERS = {"FluxInstance"}
+# The API groups of resources with `dependsOn`.
+FLUX_GROUPS = ("kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io")
 # API groups for whose resources no controller creates Secrets or ConfigMaps that others refer to.
 PASSIVE_GROUPS = {
     "",
@@ -64,6 +66,21 @@ class ReferenceEdge(NamedTuple):
     is_provided: bool
 
 
+class ResourceKinds:
+    """Resources by kind: most checks are about a few kinds, and look at no other resource."""
+
+    def __init__(self, resources: Sequence[Resource]) -> None:
+        self._resources = resources
+        self._kinds = {(resource.ref.api_version, resource.ref.kind) for resource in resources}
+
+    def select(self, predicate: Callable[[str, str], bool]) -> list[Resource]:
+        """The resources for whose API group and kind a predicate holds, in their order."""
+        kinds = {key for key in self._kinds if predicate(key[0].rpartition("/")[0], key[1])}
+        if not kinds:
+            return []
+        return [resource for resource in self._resources if (resource.ref.api_version, resource.ref.kind) in kinds]
+
+
 def list_edges(resources: Sequence[Resource]) -> list[ReferenceEdge]:
     """Lists all references, each once, sorted by the resources that hold them."""
     index = _build_index(resources)
@@ -87,15 +104,18 @@ def evaluate(
         gaps: what was not checked; after a fatal gap, other objects may exist.
     """
     resources = [resource for _, group in resource_groups for resource in group]
-    findings = [*_find_cycles(resources), *sealed_scope.check_sealed_scope(resources)]
+    kinds = ResourceKinds(resources)
+    dependents = kinds.select(lambda group, kind: group in FLUX_GROUPS)
+    sealed = kinds.select(lambda group, kind: (group, kind) == sealed_scope.SEALED_SECRET)
+    findings = [*_find_cycles(dependents), *sealed_scope.check_sealed_scope(sealed)]
     if not tree.is_whole or any(gap.is_fatal for gap in gaps):
         return findings
-    active_namespaces = _find_active_namespaces(resources)
+    active_namespaces = _find_active_namespaces(kinds.select(lambda group, kind: group not in PASSIVE_GROUPS))
     providers_by_object = duplicates.index_providers(resource_groups)
     more_findings = (
-        store_conditions.check_store_conditions(resources),
+        store_conditions.check_store_conditions(kinds.select(lambda group, kind: kind in store_conditions.KINDS)),
         service_selectors.check_service_selectors(resources, active_namespaces),
-        paths.check_paths(resources, tree),
+        paths.check_paths(kinds.select(lambda group, kind: kind in paths.KINDS), tree),
         duplicates.check_duplicates(providers_by_object),
         unused.check_unused(providers_by_object, resource_groups, active_namespaces),
     )
@@ -110,21 +130,23 @@ def _check_references(
     resources: Sequence[Resource], active_namespaces: set[str], allowed_patterns: Sequence[str]
 ) -> Iterable[Finding]:
     """Checks the references of all resources; the findings of several overlays on one field count once."""
+    references = [reference for resource in resources for reference in consumers.find_references(resource)]
+    if not references:
+        return ()
     index = _build_index(resources)
     has_flux_installer = any(resource.ref.kind in FLUX_INSTALLERS for resource in resources)
     has_bootstrap_file = any(resource.origin.file.endswith(cluster_objects.BOOTSTRAP_FILE) for resource in resources)
     findings: dict[tuple[str, str, FieldPath, str], Finding] = {}
-    for resource in resources:
-        for reference in consumers.find_references(resource):
-            if has_flux_installer and reference.name == "flux-system":
-                continue
-            names = (reference.kind, reference.namespace, reference.name)
-            if cluster_objects.is_created_outside(*names, has_bootstrap_file=has_bootstrap_file):
-                continue
-            finding = _check_reference(reference, index, active_namespaces, allowed_patterns)
-            if finding:
-                key = (finding.location.file, finding.rule, reference.path, finding.message)
-                findings.setdefault(key, finding)
+    for reference in references:
+        if has_flux_installer and reference.name == "flux-system":
+            continue
+        names = (reference.kind, reference.namespace, reference.name)
+        if cluster_objects.is_created_outside(*names, has_bootstrap_file=has_bootstrap_file):
+            continue
+        finding = _check_reference(reference, index, active_namespaces, allowed_patterns)
+        if finding:
+            key = (finding.location.file, finding.rule, reference.path, finding.message)
+            findings.setdefault(key, finding)
     return findings.values()
 
 
@@ -213,7 +235,7 @@ def _find_cycles(resources: Sequence[Resource]) -> list[Finding]:
     """Finds Flux resources that depend on each other in a cycle, so that they are never applied."""
     dependencies: dict[ObjectKey, list[Reference]] = {}
     for resource in resources:
-        if resource.ref.group in ("kustomize.toolkit.fluxcd.io", "helm.toolkit.fluxcd.io"):
+        if resource.ref.group in FLUX_GROUPS:
             dependencies[resource.ref.kind, resource.ref.namespace, resource.ref.name] = [
                 reference
                 for reference in consumers.find_references(resource)

@@ -15,6 +15,9 @@ from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render.appliers import DIRECTORY, detect_source_type
 from gatekeeper.workspace.tree import Tree
 
+# The kinds that the check looks at.
+KINDS = ("Kustomization", "HelmRelease", "Application")
+
 
 class PathReference(NamedTuple):
     """A path in a field of a resource, and the source whose root it is relative to."""

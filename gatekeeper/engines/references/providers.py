@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gatekeeper.model import FieldPath, Resource, get_field, read_labels
@@ -21,15 +21,15 @@ class ProvidedObject(NamedTuple):
     keys: ProvidedKeys = None
 
 
-def find_provided(resource: Resource) -> Iterator[ProvidedObject]:
+def find_provided(resource: Resource) -> Sequence[ProvidedObject]:
     """Finds the objects that a resource provides: itself, and what a controller creates from it."""
     ref = resource.ref
     namespace = "" if ref.kind.startswith("Cluster") else ref.namespace
-    value = resource.value if ref.kind in READERS or ref.kind in ("Secret", "ConfigMap") else None
-    keys = _collect_keys(value, "data", "stringData", "binaryData") if ref.kind in ("Secret", "ConfigMap") else None
-    yield ProvidedObject(ref.kind, namespace, ref.name, keys)
-    if ref.kind in READERS:
-        yield from READERS[ref.kind](resource, value)
+    if ref.kind in ("Secret", "ConfigMap"):
+        keys = _collect_keys(resource.value, "data", "stringData", "binaryData")
+        return (ProvidedObject(ref.kind, namespace, ref.name, keys),)
+    own = ProvidedObject(ref.kind, namespace, ref.name)
+    return (own, *READERS[ref.kind](resource, resource.value)) if ref.kind in READERS else (own,)
 
 
 def _collect_keys(value: Any, *sections: str) -> frozenset[str]:

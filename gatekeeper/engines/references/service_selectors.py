@@ -21,14 +21,16 @@ def check_service_selectors(resources: Sequence[Resource], active_namespaces: Co
     Args:
         active_namespaces: namespaces with charts or operators, which may create Pods that no file shows.
     """
+    services = [
+        resource for resource in resources if (resource.ref.api_version, resource.ref.kind) == ("v1", "Service")
+    ]
+    if not services:
+        return
     active_namespaces = {
         *active_namespaces,
         *(resource.ref.namespace for resource in resources if resource.ref.kind in POD_CREATING_KINDS),
     }
-    services = [
-        resource for resource in resources if (resource.ref.api_version, resource.ref.kind) == ("v1", "Service")
-    ]
-    pod_labels = _index_pod_labels(resources) if services else {}
+    pod_labels = _index_pod_labels(resources)
     for service in services:
         namespace = service.ref.namespace
         selector = get_field(service.value, SELECTOR_PATH)

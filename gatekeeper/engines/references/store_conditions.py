@@ -9,6 +9,8 @@ from typing import Any
 from gatekeeper.externalsecrets.store_conditions import AccessDecision, StoreAccess, evaluate_conditions
 from gatekeeper.model import FieldPath, Finding, Labels, Resource, get_field, read_labels
 
+# The kinds that the check looks at.
+KINDS = ("ClusterSecretStore", "Namespace", "ExternalSecret")
 STORE_NAME_PATH: FieldPath = ("spec", "secretStoreRef", "name")
 
 

@@ -21,6 +21,7 @@ from gatekeeper.upstream.validation import ApiServerAnswer, ApiServerFault, Kind
 RULE, WARNING_RULE, CEL_RULE = "schema/apiserver", "schema/apiserver-warning", "schema/cel"
 # A Flux variable that nothing here sets, and ciphertext of SOPS: values that are not known yet.
 MARKERS = ("${", "ENC[")
+MARKER_BYTES = tuple(marker.encode() for marker in MARKERS)
 NOT_CHECKED = (
     "what only the API server's validation finds (names, labels, quantities, ports, selectors) was not checked"
 )
@@ -70,7 +71,8 @@ def validate(client: UpstreamClient, resources: Sequence[Resource], catalog: Sch
     for (key, same), batch, found in zip(kinds.items(), batches, answers, strict=True):
         kind = catalog.find_custom_kind(key)
         for resource, answer in zip(same, found, strict=True):
-            findings.extend(_build_findings(resource, answer, kind))
+            if answer.faults:
+                findings.extend(_build_findings(resource, answer, kind))
             if not answer.unchecked and not _has_marker(resource.json):
                 validated.add((resource.origin.file, resource.ref))
             if answer.unchecked and (answer.is_failure or catalog.has_schema(key)):
@@ -86,8 +88,6 @@ def _build_gap(resource: Resource, answer: ApiServerAnswer, has_rules: bool) -> 
 
 
 def _build_findings(resource: Resource, answer: ApiServerAnswer, kind: CustomKind | None) -> Iterator[Finding]:
-    if not answer.faults:
-        return
     value = resource.value
     holds_unknown = _has_marker(resource.json)
     seen: set[tuple[FieldPath, str]] = set()
@@ -127,7 +127,9 @@ def _build_finding(resource: Resource, fault: ApiServerFault, path: FieldPath, k
 
 
 def _has_marker(json: bytes) -> bool:
-    return any(marker.encode() in json for marker in MARKERS)
+    first, second = MARKER_BYTES
+    # Not `any`: this is asked of each resource.
+    return first in json or second in json
 
 
 def merge(schema_findings: Sequence[Finding], result: ApiServerResult) -> list[Finding]:

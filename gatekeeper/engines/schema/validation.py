@@ -37,7 +37,8 @@ def evaluate(
         else:
             checked += len(same)
             kind_findings = [finding for index in refused for finding in _explain_errors(same[index], catalog)]
-            kind_findings += [finding for resource in same for finding in _check_name(resource)]
+            nameless = [resource for resource in same if not resource.ref.name]
+            kind_findings += [finding for resource in nameless for finding in _check_name(resource)]
             kind_findings += _check_served(same, catalog)
         findings.extend(kind_findings)
     return findings, gaps, checked
