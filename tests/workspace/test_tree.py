@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from gatekeeper._native import read_files
 from gatekeeper.model import Gap
 from gatekeeper.workspace import tree as workspace_tree
 from gatekeeper.workspace.tree import Tree
@@ -90,3 +92,41 @@ def test_a_path_that_cannot_exist_is_no_file_and_no_folder(tmp_path: Path) -> No
     assert tree.is_folder("a") and tree.is_file("a/x.yaml")
     for path in ("n" * 300, f"a/{'n' * 300}/x", "b/" * 2000 + "x", "a/x.yaml/y", "a/\0"):
         assert not tree.is_folder(path) and not tree.is_file(path)
+
+
+def test_files_are_read_ahead_as_they_are_read_one_by_one(tmp_path: Path) -> None:
+    sizes = (0, 1, 65_535, 65_536, 200_000)
+    contents = {f"{size}.yaml": b"x" * size for size in sizes} | {"mark.yaml": "é: 1\n".encode("utf-16")}
+    contents |= {os.fsdecode(b"latin-\xe9.yaml"): b"x: 1\n"} | {
+        f"n{number}.yaml": b"%d" % number for number in range(70)
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    files = [*contents, "missing.yaml"]
+    one_by_one, ahead = Tree(tmp_path, files), Tree(tmp_path, files)
+    ahead.read_ahead(files, lambda part: read_files(str(tmp_path), part, 2))
+    for name in contents:
+        expected = one_by_one.read_file(name)
+        if len(contents[name]) < 65_536 and name != "mark.yaml":
+            # It is in memory.
+            (tmp_path / name).unlink()
+        assert ahead.read_file(name) == expected
+    assert ahead.utf16_files == {"mark.yaml"}
+    assert isinstance(ahead.read_file("missing.yaml"), Gap)
+
+
+def test_reading_ahead_ends_where_the_memory_for_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace_tree, "CACHE_BYTES", 100)
+    files = [f"n{number}.yaml" for number in range(70)]
+    for name in files:
+        (tmp_path / name).write_bytes(b"0123456789")
+    tree, read = Tree(tmp_path, files), list[str]()
+
+    def read_part(part: Sequence[str]) -> list[bytes | None]:
+        read.extend(part)
+        return read_files(str(tmp_path), part, 1)
+
+    monkeypatch.setattr(workspace_tree, "READ_AHEAD_FILES", 20)
+    tree.read_ahead(files, read_part)
+    assert read == files[:20]
+    assert [tree.read_file(name) for name in files] == [b"0123456789"] * 70

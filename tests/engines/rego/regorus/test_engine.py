@@ -104,3 +104,29 @@ def test_print_of_a_rule_shows_nothing(capfd: pytest.CaptureFixture[str]) -> Non
     engine.trace(secret, queries)
     out, errors = capfd.readouterr()
     assert (out, errors) == ("", "")
+
+
+def test_an_input_reaches_a_rule_as_it_is() -> None:
+    value = {
+        "apiVersion": "v1",
+        "": "",
+        "numbers": [0, -1, 2**63, 2**64 - 1, -(2**63), 1.5, -0.25, 1e21, 1e-7, 123456789012345678],
+        "texts": ["", "é\u2028\U0001f600", '"\\\n\t\u0000', "x" * 300, "a/b"],
+        "others": [None, True, False, [], {}, [[{"a": {"a": {"a": [1]}}}]]],
+        "k" * 100: {"kk": 1, "kak": 2, "kbk": 3, "$serde_json::private::Number": "1"},
+    }
+    rego = Rego(5000)
+    rego.add_policy("a.rego", "package a\n\nimport rego.v1\n\nx contains input\n", False)
+    texts = [orjson.dumps(value), orjson.dumps([value]), b"7", b'"x"', b"null"]
+    answers = rego.evaluate([(text, 0) for text in texts], [[0]], ["data.a.x"], 1)
+    assert [orjson.loads(found or "") for _, _, found, _ in answers] == [[orjson.loads(text)] for text in texts]
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[1] 2", b"{1: 2}", b"\xff", b'"\xff"', b"[" * 200 + b"]" * 200, b"1e999"]
+)
+def test_an_input_that_is_no_json_is_an_error(text: bytes) -> None:
+    rego = Rego(5000)
+    rego.add_policy("a.rego", "package a\n\nimport rego.v1\n\nx contains 1\n", False)
+    [(_, _, found, error)] = rego.evaluate([(text, 0)], [[0]], ["data.a.x"], 1)
+    assert found is None and error
