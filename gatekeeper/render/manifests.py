@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -42,6 +43,7 @@ PROGRAM_GROUPS = {
 }
 
 
+@lru_cache(1000)
 def is_program_config(api_version: str, kind: str) -> bool:
     """Whether an object configures a program (kind, Skaffold, kubeadm, a kubeconfig), not a cluster."""
     group = api_version.partition("/")[0]

@@ -16,10 +16,10 @@ def find_candidates(tree: Tree, parsed_files: Sequence[ParsedFile]) -> Iterator[
     """Yield name, content and parsed SOPS file (None if it is not one) of each file that is or should be encrypted."""
     parsed = {source.file: source for source in parsed_files}
     for file in tree.files:
-        source = parsed.get(file)
-        if file.rpartition("/")[2] in (creation_rules.CONFIG_NAME, creation_rules.MISSPELT_CONFIG_NAME):
+        source, name = parsed.get(file), file.rpartition("/")[2]
+        if name in (creation_rules.CONFIG_NAME, creation_rules.MISSPELT_CONFIG_NAME):
             continue
-        has_encrypted_name = ENCRYPTED_NAME.search(file.rpartition("/")[2])
+        has_encrypted_name = ENCRYPTED_NAME.search(name)
         if source is not None and source.error_location is None and not has_encrypted_name and not _has_sops(source):
             continue
         content = tree.read_file(file)

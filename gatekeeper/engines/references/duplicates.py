@@ -47,7 +47,7 @@ def index_providers(resource_groups: ResourceGroups) -> ProvidersByObject:
     index: dict[ObjectKey, list[ObjectProvider]] = {}
     for number, clusters in enumerate(find_clusters(resource_groups)):
         for resource in resource_groups[number][1]:
-            if _is_merged(resource):
+            if resource.ref.kind == "ExternalSecret" and _is_merged(resource):
                 continue
             for provided in providers.find_provided(resource):
                 if provided.kind not in SHARED_KINDS and provided.name and "${" not in provided.name:
@@ -58,8 +58,6 @@ def index_providers(resource_groups: ResourceGroups) -> ProvidersByObject:
 
 def _is_merged(resource: Resource) -> bool:
     """Whether an ExternalSecret only adds keys to a Secret that something else creates."""
-    if resource.ref.kind != "ExternalSecret":
-        return False
     return get_field(resource.value, ("spec", "target", "creationPolicy")) in ("Merge", "None")
 
 
