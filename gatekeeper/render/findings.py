@@ -104,6 +104,7 @@ def find_missing_api_versions(parsed_file: ParsedFile) -> Iterator[Finding]:
 def find_unset_variables(resources: Iterable[Resource]) -> Iterator[Gap]:
     """Finds resources with a `${VAR}` that no Kustomization of the repository sets."""
     for resource in resources:
-        if b"${" in resource.json and VARIABLE_PATTERN.search(resource.json.decode("utf-8", "replace")):
+        # One byte is found faster than two.
+        if b"$" in resource.json and VARIABLE_PATTERN.search(resource.json.decode("utf-8", "replace")):
             reason = "has a ${VAR} that no Kustomization of the repository sets: those fields were not checked"
             yield Gap(resource.origin.file, reason)

@@ -128,8 +128,8 @@ def _build_finding(resource: Resource, fault: ApiServerFault, path: FieldPath, k
 
 def _has_marker(json: bytes) -> bool:
     first, second = MARKER_BYTES
-    # Not `any`: this is asked of each resource.
-    return first in json or second in json
+    # Not `any`, and one byte first: this is asked of each resource.
+    return (b"$" in json and first in json) or second in json
 
 
 def merge(schema_findings: Sequence[Finding], result: ApiServerResult) -> list[Finding]:
