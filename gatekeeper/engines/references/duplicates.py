@@ -6,7 +6,7 @@ root: a path that no other Flux Kustomization or Argo CD Application of the repo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from gatekeeper.engines.references import providers
 from gatekeeper.model import Finding, Resource, get_field
@@ -24,6 +24,7 @@ SHARED_KINDS = {
     "GitRepository",
     "OCIRepository",
 }
+APPLIER_KINDS = ("Kustomization", "Application")
 
 
 class ObjectProvider(NamedTuple):
@@ -106,15 +107,22 @@ def find_clusters(resource_groups: ResourceGroups) -> list[frozenset[str]]:
     for number, (source_path, _) in enumerate(resource_groups):
         numbers_by_folder.setdefault(_find_folder(source_path), []).append(number)
     applied_by: dict[int, set[int]] = {}
-    for number, (_, resources) in enumerate(resource_groups):
-        for path in _list_applied_paths(resources):
-            for folder, numbers in numbers_by_folder.items():
-                if folder == path or folder.startswith(f"{path}/"):
-                    for applied in numbers:
-                        if applied != number:
-                            applied_by.setdefault(applied, set()).add(number)
+    appliers = [
+        (number, resource)
+        for number, (_, resources) in enumerate(resource_groups)
+        for resource in resources
+        if resource.ref.kind in APPLIER_KINDS
+    ]
+    for number, resource in appliers:
+        path = _find_applied_path(resource)
+        for folder, numbers in numbers_by_folder.items() if path else ():
+            if folder == path or folder.startswith(f"{path}/"):
+                for applied in numbers:
+                    if applied != number:
+                        applied_by.setdefault(applied, set()).add(number)
     # Nothing applies most groups: they are the roots themselves.
-    clusters = {number: frozenset({folder}) for folder, numbers in numbers_by_folder.items() for number in numbers}
+    own_roots = {folder: frozenset({folder}) for folder in numbers_by_folder}
+    clusters = {number: own_roots[folder] for folder, numbers in numbers_by_folder.items() for number in numbers}
     for number in applied_by:
         seen, queue = {number}, [number]
         while queue:
@@ -132,13 +140,11 @@ def _find_folder(source_path: str) -> str:
     return source_path.rpartition("/")[0] if source_path.endswith((".yaml", ".yml", ".json")) else source_path
 
 
-def _list_applied_paths(resources: Iterable[Resource]) -> Iterator[str]:
-    for resource in resources:
-        path = None
-        if resource.ref.kind == "Kustomization" and resource.ref.group == "kustomize.toolkit.fluxcd.io":
-            path = get_field(resource.value, ("spec", "path"))
-        elif resource.ref.kind == "Application" and resource.ref.group == "argoproj.io":
-            path = get_field(resource.value, ("spec", "source", "path"))
-        clean = path.strip("./") if isinstance(path, str) else ""
-        if clean:
-            yield clean
+def _find_applied_path(resource: Resource) -> str:
+    """The path that a Flux Kustomization or an Argo CD Application applies; empty for other resources."""
+    path = None
+    if resource.ref.kind == "Kustomization" and resource.ref.group == "kustomize.toolkit.fluxcd.io":
+        path = get_field(resource.value, ("spec", "path"))
+    elif resource.ref.kind == "Application" and resource.ref.group == "argoproj.io":
+        path = get_field(resource.value, ("spec", "source", "path"))
+    return path.strip("./") if isinstance(path, str) else ""
