@@ -53,8 +53,7 @@ def _check_incrementally(request: CheckRequest, entry: CacheEntry) -> Verdict | 
     if request.staged and _has_unstaged_files(request.root, read_paths, listing):
         return None
     tree = Tree(request.root, sorted(files))
-    # Without the cache: it would read and write the results of all files for those of a few.
-    options = CheckOptions(request.jobs, changed_files=request.changed_files)
+    options = CheckOptions(request.jobs, changed_files=request.changed_files, cache=entry.cache)
     return incremental.check_changed_files(tree, index, request.settings, options)
 
 

@@ -41,16 +41,29 @@ def _is_equal(root: Path, path: str, listing: bytes) -> bool:
 
 def _find_digests(path: bytes, listing: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The name and digest of each file at or below a path; the digest of a link or a submodule is empty."""
-    for end in (b"\0", b"/"):
-        position = listing.find(b"\t" + path + end)
-        while position >= 0:
-            start = listing.rfind(b"\0", 0, position) + 1
-            attributes, _, name = listing[start : listing.index(b"\0", position)].partition(b"\t")
-            # With another tab before it, this is in the middle of a longer name.
-            if start + len(attributes) == position:
-                _, mode, digest, _ = attributes.split(b" ")
-                yield name, digest if mode.startswith(b"100") else b""
-            position = listing.find(b"\t" + path + end, position + 1)
+    for start, is_folder in ((path, False), (path + b"/", True)):
+        position = _find_position(start, listing)
+        while position < len(listing):
+            entry = listing[position : listing.index(b"\0", position)]
+            attributes, _, name = entry.partition(b"\t")
+            if not (name.startswith(start) if is_folder else name == start):
+                break
+            _, mode, digest, _ = attributes.split(b" ")
+            yield name, digest if mode.startswith(b"100") else b""
+            position += len(entry) + 1
+
+
+def _find_position(name: bytes, listing: bytes) -> int:
+    """Where the first entry is whose name does not come before a name: Git sorts the entries by their names."""
+    low, high = 0, len(listing)
+    while low < high:
+        middle = (low + high) // 2
+        start, end = listing.rfind(b"\0", 0, middle) + 1, listing.index(b"\0", middle)
+        if listing[start:end].partition(b"\t")[2] < name:
+            low = end + 1
+        else:
+            high = start
+    return low
 
 
 def _list_files(root: Path, path: str) -> Iterator[str]:

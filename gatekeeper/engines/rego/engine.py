@@ -16,6 +16,8 @@ from gatekeeper.model import Gap, Resource
 
 STEP = "evaluating policies"
 SCOPE: EngineScope = "resources"
+# The embedded engine evaluates the rules on fewer resources in less time than the cache takes for a whole repository.
+MIN_CACHED_RESOURCES = 100
 
 
 def evaluate(context: EngineContext) -> EngineResult:
@@ -42,7 +44,8 @@ def _evaluate_plan(plan: QueryPlan, context: EngineContext) -> EngineResult:
     is_cacheable = not context.config.opa_url and not any(
         not module.is_shipped and loader.is_nondeterministic(module.text) for module in plan.policies.modules
     )
-    if context.cache and is_cacheable and not plan.exception_queries:
+    is_worth_it = context.config.engine == "opa" or len(resources) >= MIN_CACHED_RESOURCES
+    if context.cache and is_worth_it and is_cacheable and not plan.exception_queries:
         result, engine = _evaluate_with_cache(
             resources, plan, context, ResultCache(context.cache, plan, context.config)
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cached_property, lru_cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import orjson
 from gatekeeper.engines.schema import crds
 from gatekeeper.engines.schema.crds import CustomKind
 from gatekeeper.errors import UsageError
+from gatekeeper.host.cache import Cache
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -48,20 +50,31 @@ class SchemaCatalog:
         custom_kinds: Iterable[CustomKind] = (),
         load_successors: Callable[[], Mapping[SchemaKey, str]] = dict,
         find_located: Callable[[str, str], dict[str, Any] | None] = lambda api_version, kind: None,
+        *,
+        cache: Cache | None = None,
     ) -> None:
         self.kubernetes_version = kubernetes_version
         self._custom_kinds: dict[SchemaKey, CustomKind] = {}
         # Read only for a kind without any other schema.
-        self._load_successors = cache(load_successors)
+        self._load_successors = functools.cache(load_successors)
         self._find_located = find_located
         for definition in custom_kinds:
             self._custom_kinds.setdefault((definition.api_version, definition.kind), definition)
-        self._definitions = _load_kubernetes_definitions(kubernetes_version)
-        self._kinds = _index_kinds(self._definitions)
+        self._cache = cache
+        self._definitions_file = _find_kubernetes_definitions(kubernetes_version)
         self._validators: dict[SchemaKey, jsonschema_rs.Draft202012Validator] = {}
-        self._schemas: dict[SchemaKey, dict[str, Any]] = {}
+        self._schemas: dict[SchemaKey, bytes] = {}
         self._loaded_groups: set[str] = set()
         self._stripped: dict[str, tuple[Any, set[str]]] = {}
+
+    @cached_property
+    def _definitions(self) -> dict[str, Any]:
+        definitions: dict[str, Any] = orjson.loads(self._definitions_file.read_bytes())["$defs"]
+        return definitions
+
+    @cached_property
+    def _kinds(self) -> dict[SchemaKey, str]:
+        return _index_kinds(self._definitions)
 
     def find_custom_kind(self, key: SchemaKey) -> CustomKind | None:
         """The custom kind, from the repository or else from the built-in set."""
@@ -92,13 +105,13 @@ class SchemaCatalog:
             UsageError: the kind's schema is itself broken.
         """
         try:
-            schema = self.find_schema(key)
+            schema = self._encode_schema(key)
             if schema is None:
                 return None
             self._schemas[key] = schema
             if Schema is not None:
-                return Schema(orjson.dumps(schema)).refused(objects, jobs)
-            validator = self._build_validator(schema)
+                return Schema(schema).refused(objects, jobs)
+            validator = self._build_validator(orjson.loads(schema))
         except KeyError as error:
             what = f"refers to `{error.args[0]}`, which does not exist"
             raise UsageError(f"the schema of {key[1]} ({key[0]}) {what}") from error
@@ -106,10 +119,30 @@ class SchemaCatalog:
             raise UsageError(f"the schema of {key[1]} ({key[0]}) cannot be used: {_first_line(error)}") from error
         return [index for index, json in enumerate(objects) if not validator.is_valid(orjson.loads(json))]
 
+    def _encode_schema(self, key: SchemaKey) -> bytes | None:
+        """The schema of a kind as JSON; None if the kind has no schema.
+
+        Raises:
+            KeyError: it refers to a definition that does not exist.
+        """
+        # The definitions of all kinds take longer to read than a few objects to check. A kind of Kubernetes has its own
+        # schema whatever the repository defines, so that nothing else is part of the key.
+        entry = ""
+        if self._cache:
+            entry = self._cache.derive_key([b"schema", ascii((self.kubernetes_version, key)).encode()])
+            cached = self._cache.read_entry(entry)
+            if cached is not None:
+                return cached
+        schema = self.find_schema(key)
+        content = None if schema is None else orjson.dumps(schema)
+        if self._cache and content is not None and key in self._kinds:
+            self._cache.write_entry(entry, content)
+        return content
+
     def list_errors(self, key: SchemaKey, value: Any) -> Iterator[Any]:
         """The errors of jsonschema-rs for a value that `find_invalid` reported."""
         if key not in self._validators:
-            self._validators[key] = self._build_validator(self._schemas[key])
+            self._validators[key] = self._build_validator(orjson.loads(self._schemas[key]))
         return iter(self._validators[key].iter_errors(value))
 
     def _build_validator(self, schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
@@ -123,8 +156,8 @@ class SchemaCatalog:
 
     def list_known_fields(self, key: SchemaKey, schema_path: Sequence[str | int]) -> list[str]:
         """The fields that the schema defines at the place where validation failed."""
-        schema = self._schemas.get(key, {})
-        here: Any = schema
+        schema: Any = orjson.loads(self._schemas.get(key, b"{}"))
+        here = schema
         for step in schema_path[:-1]:
             try:
                 here = schema["$defs"][here["$ref"].rpartition("/")[2]] if step == "$ref" else here[step]
@@ -188,14 +221,18 @@ def list_kubernetes_versions() -> list[str]:
     return sorted((name[1:].split(".0-")[0] for name in names), key=lambda text: tuple(map(int, text.split("."))))
 
 
-def _load_kubernetes_definitions(version: str) -> dict[str, Any]:
+def _find_kubernetes_definitions(version: str) -> Path:
+    """The file with the schemas of a version of Kubernetes.
+
+    Raises:
+        UsageError: there is none.
+    """
     folder = _find_package() / f"v{'.'.join(version.removeprefix('v').split('.')[:2])}.0-local-strict"
     file = folder / "_definitions.json"
     if not file.is_file():
         known = list_kubernetes_versions()
         raise UsageError(f"no schemas for Kubernetes {version}; `kubernetes` can be {known[0]} to {known[-1]}")
-    definitions: dict[str, Any] = orjson.loads(file.read_bytes())["$defs"]
-    return definitions
+    return file
 
 
 def _index_kinds(definitions: dict[str, Any]) -> dict[SchemaKey, str]:
@@ -217,7 +254,7 @@ def load_built_in_kinds(group: str) -> tuple[CustomKind, ...]:
     return tuple(CustomKind(**entry) for entry in orjson.loads(content)["definitions"])
 
 
-@cache
+@functools.cache
 def _list_built_in_groups() -> frozenset[str]:
     """The API groups of the files that there are: the group of an object can be no file name at all."""
     return frozenset(path.stem for path in BUILT_IN_FOLDER.iterdir() if path.suffix == ".json")

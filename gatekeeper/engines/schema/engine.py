@@ -24,7 +24,8 @@ def evaluate(context: EngineContext) -> EngineResult:
     client = prepare_client(config.kubernetes) if is_needed else None
     kinds = known_crds.find_custom_kinds(context.tree, context.parsed_files, context.resources, config)
     locations = SchemaLocations(context.tree.root, config.schema_locations, config.kubernetes)
-    catalog = SchemaCatalog(config.kubernetes, kinds, library.load_replacement_apis, locations.find_schema)
+    successors, find_schema = library.load_replacement_apis, locations.find_schema
+    catalog = SchemaCatalog(config.kubernetes, kinds, successors, find_schema, cache=context.cache)
     findings, gaps, checked = validation.evaluate(context.targets, catalog, config.allow_missing, context.jobs)
     if client is None:
         return EngineResult(findings, gaps, checked_count=checked)

@@ -47,6 +47,7 @@ def test_a_bundle_that_cannot_be_used_is_a_gap_next_to_the_findings(root: Path) 
 def test_cached_results_are_those_of_a_fresh_run_in_the_order_of_resources(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(engine, "MIN_CACHED_RESOURCES", 1)
     cache = Cache(tmp_path / "cache", b"k" * 32, b"1")
     context = build_context(root, SETTINGS)
     [first, second] = sorted(context.targets, key=lambda resource: resource.ref.name)
@@ -55,6 +56,13 @@ def test_cached_results_are_those_of_a_fresh_run_in_the_order_of_resources(
     assert engine.evaluate(context._replace(targets=[first, second], cache=cache)) == fresh
     monkeypatch.setattr(evaluation, "start_engine", None)
     assert engine.evaluate(context._replace(targets=[first, second], cache=cache)) == fresh
+
+
+def test_results_for_few_resources_are_not_cached(root: Path, tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache", b"k" * 32, b"1")
+    context = build_context(root, SETTINGS)
+    assert engine.evaluate(context._replace(cache=cache)) == engine.evaluate(context)
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_policy_that_reads_the_clock_is_never_cached(root: Path, tmp_path: Path) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
 from gatekeeper.engines.schema import catalog
-from gatekeeper.engines.schema.catalog import SchemaCatalog, list_kubernetes_versions
+from gatekeeper.engines.schema.catalog import SchemaCatalog, SchemaKey, list_kubernetes_versions
 from gatekeeper.engines.schema.crds import CustomKind
 from gatekeeper.errors import UsageError
+from gatekeeper.host.cache import Cache
 
 BUILT_IN = [
     ("source.toolkit.fluxcd.io/v1", "GitRepository"),
@@ -129,3 +132,68 @@ def test_a_version_without_schemas_is_an_error_that_lists_the_versions() -> None
     assert catalog.list_kubernetes_versions() == sorted(
         catalog.list_kubernetes_versions(), key=lambda text: int(text.partition(".")[2])
     )
+
+
+DEPLOYMENT = ("apps/v1", "Deployment")
+OBJECTS = [b'{"spec": 7}', b'{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a"}}', b'{"unknown": 1}']
+
+
+def open_cache(folder: Path) -> Cache:
+    return Cache(folder, b"k" * 32, b"1")
+
+
+def describe_errors(catalog: SchemaCatalog, key: SchemaKey) -> object:
+    refused = catalog.find_invalid(key, OBJECTS, 1)
+    errors = [(str(error), list(error.schema_path)) for error in catalog.list_errors(key, {"spec": 7})]
+    return refused, errors, catalog.list_known_fields(key, ["$ref", "properties", "spec", "$ref", "x"])
+
+
+def test_cached_schema_decides_the_same_without_the_definitions_of_all_kinds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = describe_errors(SchemaCatalog("1.34"), DEPLOYMENT)
+    assert describe_errors(SchemaCatalog("1.34", cache=open_cache(tmp_path)), DEPLOYMENT) == expected
+    monkeypatch.setattr(catalog, "_index_kinds", None)
+    assert describe_errors(SchemaCatalog("1.34", cache=open_cache(tmp_path)), DEPLOYMENT) == expected
+    for other in (
+        SchemaCatalog("1.30", cache=open_cache(tmp_path)),
+        SchemaCatalog("1.34", cache=Cache(tmp_path, b"k", b"2")),
+    ):
+        with pytest.raises(UsageError, match="not callable"):
+            other.find_invalid(DEPLOYMENT, OBJECTS, 1)
+
+
+@pytest.mark.parametrize("damage", ["empty", "change", "remove", "folder"])
+def test_damaged_cache_is_not_used(tmp_path: Path, damage: str) -> None:
+    expected = describe_errors(SchemaCatalog("1.34"), DEPLOYMENT)
+    describe_errors(SchemaCatalog("1.34", cache=open_cache(tmp_path)), DEPLOYMENT)
+    [entry] = [path for path in tmp_path.rglob("*") if path.is_file()]
+    content = entry.read_bytes()
+    entry.unlink()
+    if damage == "folder":
+        entry.mkdir()
+    elif damage != "remove":
+        entry.write_bytes(b"" if damage == "empty" else content.replace(b'"object"', b'"string"'))
+    assert describe_errors(SchemaCatalog("1.34", cache=open_cache(tmp_path)), DEPLOYMENT) == expected
+
+
+def test_schema_is_used_where_the_cache_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    cached = SchemaCatalog("1.34", cache=open_cache(tmp_path / "file" / "cache"))
+    assert describe_errors(cached, DEPLOYMENT) == describe_errors(SchemaCatalog("1.34"), DEPLOYMENT)
+
+
+def test_custom_kinds_and_names_that_are_no_text_are_not_cached(tmp_path: Path) -> None:
+    kinds = [build_kind(a={"type": "string"})]
+    cached = SchemaCatalog("1.34", kinds, cache=open_cache(tmp_path))
+    assert judge(cached, "example.com/v1", "Shop", {"a": 1}) == [0]
+    assert cached.find_invalid(("\udcff", "\ud800"), [b"{}"], 1) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_concurrent_runs_share_a_cache(tmp_path: Path) -> None:
+    def run(_: int) -> object:
+        return describe_errors(SchemaCatalog("1.34", cache=open_cache(tmp_path)), DEPLOYMENT)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len({repr(result) for result in pool.map(run, range(8))}) == 1
