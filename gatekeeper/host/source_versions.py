@@ -5,6 +5,6 @@ A program that was built from other source is never run. `python -m tests.server
 
 SOURCE_VERSIONS = {
     "gotemplate": "v0e8c44f3066e",
-    "gatekeeper-upstream": "v994ee4256864",
+    "gatekeeper-upstream": "ve2e7de06e6dc",
     "gatekeeper-kyverno": "va11ec34cc42f",
 }

@@ -52,9 +52,14 @@ class HelmRelease(NamedTuple):
     is_upgrade: bool = False
 
 
-def read_chart_files(folder: Path) -> ChartFiles:
-    """Reads a chart's folder; links are followed as Helm does."""
-    files = list(_read_folder(folder, "", frozenset()))
+def read_chart_files(folder: Path, repository: Path | None = None) -> ChartFiles:
+    """Reads a chart's folder; links are followed as Helm does.
+
+    Args:
+        repository: links that lead out of it, and out of the folder, are faults.
+    """
+    places = tuple(f"{os.path.realpath(place)}/" for place in (folder, repository) if place) if repository else ("",)
+    files = list(_read_folder(folder, "", frozenset(), places))
     digest = hashlib.sha256()
     for file in files:
         for part in (file["name"], file["fault"], str(file["size"]), file["data"]):
@@ -62,16 +67,22 @@ def read_chart_files(folder: Path) -> ChartFiles:
     return ChartFiles(digest.hexdigest(), files)
 
 
-def _read_folder(folder: Path, prefix: str, above: frozenset[str]) -> Iterator[dict[str, Any]]:
-    """The files below a folder, in the order in which Helm reads them."""
+def _read_folder(folder: Path, prefix: str, above: frozenset[str], places: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The files below a folder, in the order in which Helm reads them.
+
+    Args:
+        places: the folders that links may lead to.
+    """
     real = os.path.realpath(folder)
     if real in above:
         yield _build_file(prefix.rstrip("/"), fault=f"{prefix.rstrip('/')} is a link to a folder above it")
         return
     for path in sorted(folder.iterdir(), key=os.fsencode):
         shown = prefix + os.fsencode(path.name).decode("utf-8", "replace")
-        if path.is_dir():
-            yield from _read_folder(path, f"{shown}/", above | {real})
+        if path.is_symlink() and path.exists() and not f"{os.path.realpath(path)}/".startswith(places):
+            yield _build_file(shown, fault=f"{shown} is a link out of the repository")
+        elif path.is_dir():
+            yield from _read_folder(path, f"{shown}/", above | {real}, places)
         elif path.is_file():
             size = path.stat().st_size
             data = path.read_bytes() if size <= MAX_FILE_BYTES else b""

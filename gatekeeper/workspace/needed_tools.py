@@ -12,7 +12,7 @@ from gatekeeper.workspace import config_loader, documents, file_selection
 
 KYVERNO_POLICY = compile_lazily(rb"^apiVersion: *[\"']?(?:policies\.)?kyverno\.io/", re.MULTILINE)
 # Files that only gatekeeper-upstream reads, apart from charts and kustomizations.
-TERRAFORM_SUFFIXES = (".tf", ".tfvars")
+TERRAFORM_SUFFIXES = (".tf", ".tfvars", ".tf.json", ".tfvars.json")
 
 
 def find_needed_tools(root: Path, settings: Config) -> set[str]:

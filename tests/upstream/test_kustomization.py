@@ -6,13 +6,20 @@ import random
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import indent
 
 import orjson
 import pytest
 
 from gatekeeper.errors import ToolError
 from gatekeeper.upstream.client import UpstreamClient
-from gatekeeper.upstream.kustomization import BuildResult, BuiltObject, KustomizationBuild, KustomizationBuilder
+from gatekeeper.upstream.kustomization import (
+    BuildResult,
+    BuiltObject,
+    KustomizationBuild,
+    KustomizationBuilder,
+    KustomizationError,
+)
 from tests.conftest import Repository, needs
 from tests.upstream.kustomize_program import build_with_program
 
@@ -241,6 +248,52 @@ def test_faults_read_as_those_of_the_program(client: UpstreamClient, repository:
     root = repository(files)
     [result] = build(client, root)
     assert describe(result) == describe(build_with_program(root, write_build(), KUBERNETES))
+
+
+LEVELS = [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 9)]
+BOMB = "\n".join(["a0: &a0 [x, x, x, x, x, x, x, x, x, x]", *LEVELS, ""])
+MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "refused"),
+    [
+        ({"app/kustomization.yaml": "resources: [a.yaml]\n", "app/a.yaml": MAP + BOMB}, "app/a.yaml"),
+        (
+            {
+                "app/kustomization.yaml": f"resources: [a.yaml]\npatches:\n- patch: |\n{indent(MAP + BOMB, '    ')}",
+                "app/a.yaml": MAP,
+            },
+            "app/kustomization.yaml",
+        ),
+        (
+            {
+                "app/kustomization.yaml": "resources: [a.yaml]\npatches: [{path: p.txt}]\n",
+                "app/a.yaml": MAP,
+                "app/p.txt": MAP + BOMB,
+            },
+            "p.txt",
+        ),
+    ],
+    ids=["resource", "inline patch", "patch"],
+)
+def test_aliases_that_stand_for_too_much_are_refused_at_once(
+    client: UpstreamClient, repository: Repository, files: Files, refused: str
+) -> None:
+    """The program itself needs all memory for them."""
+    worker = client.get_worker()
+    [result] = build(client, repository(files))
+    assert isinstance(result, KustomizationError)
+    assert f"{refused}: aliases expand to more than 100000 values" in str(result)
+    assert client.get_worker() is worker
+
+
+def test_an_anchor_that_contains_itself_ends_no_process(client: UpstreamClient, repository: Repository) -> None:
+    worker = client.get_worker()
+    files: Files = {"app/kustomization.yaml": "resources: [a.yaml]\n", "app/a.yaml": f"{MAP}x: &x [*x]\n"}
+    [result] = build(client, repository(files))
+    assert "an anchor contains itself" in str(result)
+    assert client.get_worker() is worker
 
 
 ENDLESS = '{{ define "a" }}{{ range until 100000 }}{{ range until 100000 }}{{ end }}{{ end }}{{ end }}{{ range until 1000 }}{{ template "a" }}{{ end }}'

@@ -7,11 +7,10 @@ though its file can be in a folder of its own (`file://`), or in an archive.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from gatekeeper.model import get_field
 from gatekeeper.named_tuple import NamedTuple
-from gatekeeper.render.helm.helm_template import list_local_dependencies, read_dependencies
+from gatekeeper.render.helm.helm_template import find_archive, list_local_dependencies, read_dependencies
 from gatekeeper.render.model import join_path
 from gatekeeper.workspace.tree import Tree
 
@@ -53,7 +52,7 @@ def find_source(tree: Tree, chart: str, template: str) -> TemplateSource:
         elif local is not None:
             folder = local
         else:
-            archive = _find_archive(tree, charts[-1], real_name)
+            archive = find_archive(tree, charts[-1], real_name)
             return TemplateSource(archive or join_path(charts[-1], template), tuple(charts), tuple(names))
         charts.append(folder)
         names.append(name)
@@ -67,12 +66,6 @@ def _find_dependency(tree: Tree, chart: str, name: str) -> tuple[str, str | None
     aliased = [entry for entry in listed if get_field(entry, ("alias",)) == name]
     real_name = str(get_field(aliased[0], ("name",))) if aliased else name
     return real_name, dict(list_local_dependencies(tree, chart)).get(real_name)
-
-
-def _find_archive(tree: Tree, chart: str, name: str) -> str | None:
-    folder = join_path(chart, "charts")
-    found = sorted((tree.root / folder).glob(f"{name}-*.tgz"))
-    return join_path(folder, PurePosixPath(found[0]).name) if found else None
 
 
 def list_used_charts(tree: Tree, chart: str) -> set[str]:

@@ -57,7 +57,7 @@ def build_chart(
     try:
         if use.chart not in known_charts:
             with helm_template.prepare_chart(tree, use.chart) as folder:
-                known_charts[use.chart] = helm_template.read_chart(folder)
+                known_charts[use.chart] = helm_template.read_chart(folder, tree.root)
         text = helm_template.run_helm_template(tree, use, known_charts[use.chart], config)
     except ToolError as error:
         values = f" with {', '.join(use.values_files)}" if use.values_files else ""

@@ -56,7 +56,9 @@ class ChartRender:
                 helm_template.copy_chart(self.tree.root, chart, copy)
             names = _mark_lines(copy)
             try:
-                text = helm_template.run_helm_template(self.tree, self.use, helm_template.read_chart(copy), self.config)
+                text = helm_template.run_helm_template(
+                    self.tree, self.use, helm_template.read_chart(copy, self.tree.root), self.config
+                )
             except ToolError:
                 return names, {}
         rendered: dict[str, list[tuple[ParsedDocument, list[str]]]] = {}
@@ -74,7 +76,7 @@ class ChartRender:
         try:
             with helm_template.prepare_chart(self.tree, self.use.chart) as chart:
                 text = helm_template.run_helm_template(
-                    self.tree, self.use, helm_template.read_chart(chart), self.config
+                    self.tree, self.use, helm_template.read_chart(chart, self.tree.root), self.config
                 )
         except ToolError:
             return {}
@@ -179,8 +181,12 @@ def _find_enclosing_with(lines: list[str]) -> str:
 def _mark_lines(chart_path: Path) -> list[str]:
     """Appends its number to each line of a template that becomes a line of YAML; returns the names of the templates."""
     names: list[str] = []
+    real_path = chart_path.resolve()
     folders = [chart_path / "templates", *sorted(chart_path.glob("charts/**/templates"))]
     for file in (file for folder in folders for file in list_files_below(folder, (".yaml", ".yml", ".tpl"))):
+        if not file.resolve().is_relative_to(real_path):
+            # A link leads out of the copy: to files of the repository, or of anybody.
+            continue
         inside = False
         out = []
         for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,17 +23,20 @@ DOCUMENT_SEPARATOR = compile_lazily(r"^---\n", re.MULTILINE)
 SOURCE_COMMENT = compile_lazily(r"# Source: ([^/\n]+)/(.+)$", re.MULTILINE)
 # The files of the folder `crds` of a chart or of one of its dependencies, which are no templates.
 CRD_FILE = compile_lazily(r"(?:charts/[^/]+/)*crds/")
-MAX_NESTED_CHARTS = 4
+MAX_NESTED_CHARTS, MAX_COPIED_CHARTS = 20, 500
 
 
-def read_chart(folder: Path) -> ChartFiles:
+def read_chart(folder: Path, root: Path) -> ChartFiles:
     """The files of a chart, from its folder or a copy of it.
+
+    Args:
+        root: the repository, out of which no link may lead.
 
     Raises:
         ToolError: they cannot be read.
     """
     try:
-        return read_chart_files(folder)
+        return read_chart_files(folder, root)
     except OSError as error:
         raise ToolError(f"the chart cannot be read: {error.strerror}") from error
 
@@ -92,7 +95,11 @@ def is_crd_file(file: str) -> bool:
 
 @contextmanager
 def prepare_chart(tree: Tree, chart: str) -> Iterator[Path]:
-    """A chart's folder with all dependencies: the folder itself, or a copy with charts of this repository in it."""
+    """A chart's folder with all dependencies: the folder itself, or a copy with charts of this repository in it.
+
+    Raises:
+        ToolError: the dependencies cannot be copied, or there are too many.
+    """
     here = tree.root / chart
     local = [entry for entry in _list_unvendored_dependencies(tree, chart) if entry[1] is not None]
     if not local:
@@ -103,8 +110,11 @@ def prepare_chart(tree: Tree, chart: str) -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
         copy = Path(scratch) / (PurePosixPath(chart).name or "chart")
-        copy_chart(tree.root, here, copy)
-        _copy_dependencies(tree, chart, copy, MAX_NESTED_CHARTS)
+        try:
+            copy_chart(tree.root, here, copy)
+            _copy_dependencies(tree, chart, copy)
+        except OSError as error:
+            raise ToolError(f"its dependencies cannot be copied: {error.strerror or error}") from error
         yield copy
 
 
@@ -122,11 +132,27 @@ def copy_chart(root: Path, folder: Path, copy: Path) -> None:
                 shutil.copyfile(target, path)
 
 
-def _copy_dependencies(tree: Tree, chart: str, chart_copy: Path, remaining_depth: int) -> None:
-    for name, source in _list_unvendored_dependencies(tree, chart):
-        if source is not None and remaining_depth:
-            copy_chart(tree.root, tree.root / source, chart_copy / "charts" / name)
-            _copy_dependencies(tree, source, chart_copy / "charts" / name, remaining_depth - 1)
+def _copy_dependencies(tree: Tree, chart: str, chart_copy: Path) -> None:
+    """Copies the dependencies from folders of the repository, and theirs, into the copy of a chart.
+
+    Raises:
+        ToolError: there are too many; Helm would ignore those that are missing below the first level.
+    """
+    waiting = [(chart, chart_copy, 0)]
+    count = 0
+    while waiting:
+        chart, chart_copy, depth = waiting.pop()
+        for name, source in list_local_dependencies(tree, chart):
+            count += 1
+            if depth >= MAX_NESTED_CHARTS or count > MAX_COPIED_CHARTS:
+                bounds = f"{MAX_NESTED_CHARTS} levels of `file://` dependencies, or {MAX_COPIED_CHARTS} of them"
+                raise ToolError(f"the chart has more than {bounds}: commit packed ones in `charts/`")
+            charts = chart_copy / "charts"
+            if charts.is_symlink():
+                # What is copied there would be written to where the link leads.
+                raise ToolError(f"`{chart}/charts` is a symbolic link: make it a folder".replace("`/", "`"))
+            copy_chart(tree.root, tree.root / source, charts / name)
+            waiting.append((source, charts / name, depth + 1))
 
 
 def find_missing_dependencies(tree: Tree, chart: str) -> list[str]:
@@ -147,12 +173,23 @@ def _list_unvendored_dependencies(tree: Tree, chart: str) -> Iterator[tuple[str,
     """Dependencies that are not in `charts/`: the name, and the folder in the repository, if there is one."""
     for entry in read_dependencies(tree, chart):
         name, repository = get_field(entry, ("name",)), get_field(entry, ("repository",))
-        if not isinstance(name, str) or _is_vendored(tree.root / chart / "charts", name):
+        if not isinstance(name, str) or _is_vendored(tree, chart, name):
             continue
         path = repository.removeprefix("file://") if isinstance(repository, str) else ""
         local = join_path(chart, path) if path != repository and path else None
-        is_here = local is not None and not local.startswith("..") and tree.is_file(f"{local}/Chart.yaml")
+        is_here = (
+            local is not None
+            and _is_folder_name(name)
+            and not local.startswith("..")
+            and tree.is_file(f"{local}/Chart.yaml")
+            and tree.find_real_path(local) is not None
+        )
         yield name, local if is_here else None
+
+
+def _is_folder_name(name: str) -> bool:
+    """Whether a dependency can be in a folder of its name below `charts/`, and leads to no other place."""
+    return name not in ("", ".", "..") and "/" not in name and "\0" not in name
 
 
 def list_local_dependencies(tree: Tree, chart: str) -> list[tuple[str, str]]:
@@ -160,8 +197,19 @@ def list_local_dependencies(tree: Tree, chart: str) -> list[tuple[str, str]]:
     return [(name, local) for name, local in _list_unvendored_dependencies(tree, chart) if local is not None]
 
 
-def _is_vendored(folder: Path, name: str) -> bool:
-    return (folder / name).is_dir() or any(folder.glob(f"{name}-*.tgz"))
+def _is_vendored(tree: Tree, chart: str, name: str) -> bool:
+    return _is_folder_name(name) and (tree.is_folder(f"{chart}/charts/{name}") or bool(find_archive(tree, chart, name)))
+
+
+def find_archive(tree: Tree, chart: str, name: str) -> str | None:
+    """The packed chart of a dependency in `charts/`; None if there is none."""
+    folder = join_path(chart, "charts")
+    found: list[str] = []
+    # Most charts have no such folder.
+    with suppress(OSError):
+        found = [path.name for path in (tree.root / folder).iterdir()]
+    packed = sorted(file for file in found if file.startswith(f"{name}-") and file.endswith(".tgz"))
+    return f"{folder}/{packed[0]}" if packed else None
 
 
 def read_dependencies(tree: Tree, chart: str) -> list[Any]:

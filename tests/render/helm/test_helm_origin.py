@@ -60,3 +60,17 @@ def test_a_chart_that_cannot_be_rendered_with_marks_leads_to_its_template(reposi
         "chart/templates/web.yaml": '{{ if contains "#gk" (include "x" .) }}{{ fail "marked" }}{{ end }}' + TEMPLATE,
     }
     assert locate(repository(files), "spec", "replicas") == Location("chart/templates/web.yaml")
+
+
+def test_the_search_for_a_line_writes_to_no_file_that_a_link_leads_to(repository: Repository) -> None:
+    template = "chart/templates/web.yaml"
+    files = {file: text for file, text in FILES.items() if file != template}
+    root = repository({**files, "shared/web.yaml": TEMPLATE})
+    (root / "chart" / "templates").mkdir(exist_ok=True)
+    for link, target in ((root / template, "shared/web.yaml"), (root / "chart" / "templates", "shared")):
+        if link.is_dir():
+            (root / template).unlink()
+            link.rmdir()
+        link.symlink_to(root / target)
+        assert locate(root, "spec", "replicas").file in (template, "chart/values.yaml")
+        assert (root / "shared" / "web.yaml").read_text() == TEMPLATE

@@ -162,6 +162,9 @@ func run(own *tree, target Target) (result Result) {
 		options.LoadRestrictions = types.LoadRestrictionsRootOnly
 	}
 	built, err := krusty.MakeKustomizer(options).Run(fileSystem{own}, ownFolder)
+	if own.refusal != nil {
+		return Result{Error: own.refusal.Error()}
+	}
 	if len(own.needs) > 0 {
 		return Result{Needs: slices.Sorted(maps.Keys(own.needs))}
 	}

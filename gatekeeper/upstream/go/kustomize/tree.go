@@ -46,6 +46,8 @@ type tree struct {
 	own   map[string]Folder
 	files map[string]string
 	needs map[string]bool
+	// refusal is why a file that the build reads is refused.
+	refusal error
 	// setsSchema is true if a kustomization may set a schema; it is not read unless the build runs alone.
 	setsSchema, isAlone bool
 	// kubernetes is the version in the capabilities of charts.
@@ -130,6 +132,11 @@ func (t *tree) read(path string) ([]byte, error) {
 	if !t.isAlone && slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(path)) && maySetSchema(text) {
 		t.setsSchema = true
 		return nil, errNotAlone
+	}
+	if err := checkAliases(text); err != nil {
+		// For a kustomization, kustomize would say that there is none.
+		t.refusal = &fs.PathError{Op: "read", Path: path, Err: err}
+		return nil, t.refusal
 	}
 	return slices.Clone(text), nil
 }
