@@ -79,10 +79,9 @@ def build_chart(
 def _add_objects(output: ChartOutput, render: ChartRender, text: str) -> None:
     """Adds the objects that Helm printed, and findings for what is no YAML."""
     numbers = Counter[str]()
-    for template, chunk in helm_template.split_output(text):
+    for template, _, (parsed_documents, failure) in helm_template.parse_output(text):
         file = chart_dependencies.find_source(render.tree, render.use.chart, template).file
         part = output.crds if helm_template.is_crd_file(template) else output.templates
-        parsed_documents, failure = documents.parse(chunk.encode())
         if failure:
             part.findings.append(
                 Finding(

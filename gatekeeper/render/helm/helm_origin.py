@@ -62,8 +62,7 @@ class ChartRender:
             except ToolError:
                 return names, {}
         rendered: dict[str, list[tuple[ParsedDocument, list[str]]]] = {}
-        for template, chunk in helm_template.split_output(text):
-            parsed_documents, failure = documents.parse(chunk.encode())
+        for template, chunk, (parsed_documents, failure) in helm_template.parse_output(text):
             if failure is None:
                 rendered.setdefault(template, []).extend(
                     (document, chunk.splitlines()) for document in parsed_documents
@@ -81,8 +80,8 @@ class ChartRender:
         except ToolError:
             return {}
         objects: dict[str, list[Any]] = {}
-        for template, chunk in helm_template.split_output(text):
-            values = map(documents.to_value, documents.parse(chunk.encode())[0])
+        for template, _, (parsed_documents, _) in helm_template.parse_output(text):
+            values = map(documents.to_value, parsed_documents)
             objects.setdefault(template, []).extend(value for value in values if documents.is_resource(value))
         return objects
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +18,7 @@ from gatekeeper.render.model import ChartUse, join_path
 from gatekeeper.upstream.client import open_client
 from gatekeeper.upstream.helm import ChartFiles, HelmRelease, ValuesFile, read_chart_files, render_release
 from gatekeeper.workspace import documents
+from gatekeeper.workspace.documents import ParseOutcome
 from gatekeeper.workspace.tree import Tree
 
 DOCUMENT_SEPARATOR = compile_lazily(r"^---\n", re.MULTILINE)
@@ -86,6 +88,14 @@ def split_output(text: str) -> Iterator[tuple[str, str]]:
             chart, file = named.groups()
         if file:
             yield file, chunk
+
+
+def parse_output(text: str) -> Iterator[tuple[str, str, ParseOutcome]]:
+    """Like `split_output`, with the documents of each template, all of which are parsed in one call."""
+    chunks = list(split_output(text))
+    outcomes = documents.parse_all([chunk.encode() for _, chunk in chunks], 1)
+    for (template, chunk), outcome in zip(chunks, outcomes, strict=True):
+        yield template, chunk, outcome
 
 
 def is_crd_file(file: str) -> bool:
@@ -212,16 +222,22 @@ def find_archive(tree: Tree, chart: str, name: str) -> str | None:
     return f"{folder}/{packed[0]}" if packed else None
 
 
-def read_dependencies(tree: Tree, chart: str) -> list[Any]:
+def read_dependencies(tree: Tree, chart: str) -> Sequence[Any]:
     """The entries of `dependencies` of a chart."""
     for file in ("Chart.yaml", "requirements.yaml"):
         content = tree.read_file(f"{chart}/{file}".lstrip("/"))
-        parsed_documents, failure = documents.parse(content) if not isinstance(content, Gap) else ([], None)
-        listed = (
-            get_field(documents.to_value(parsed_documents[0]), ("dependencies",))
-            if parsed_documents and failure is None
-            else None
-        )
-        if isinstance(listed, list):
+        listed = None if isinstance(content, Gap) else _parse_dependencies(content)
+        if listed is not None:
             return listed
-    return []
+    return ()
+
+
+# Each use of a chart, and each template of it, needs the dependencies again.
+@lru_cache(maxsize=256)
+def _parse_dependencies(content: bytes) -> Sequence[Any] | None:
+    """The field `dependencies` of a file; None if it is no list."""
+    parsed_documents, failure = documents.parse(content)
+    if failure is not None or not parsed_documents:
+        return None
+    listed = get_field(documents.to_value(parsed_documents[0]), ("dependencies",))
+    return listed if isinstance(listed, list) else None
