@@ -54,14 +54,14 @@ class LeakScanner(NamedTuple):
     Attributes:
         keywords: those of all rules, in lower case.
         remaining_patterns: for each set of keywords that was found so far, a pattern of the others; filled on demand.
-        keyword_pattern: finds the keywords of the rules.
+        has_unconditional_rule: whether a rule has no keywords, so that it applies to every text.
         candidate_pattern: finds the keywords or long base64 text: a file without either has no leaks.
     """
 
     rules: tuple[LeakRule, ...]
     keywords: tuple[bytes, ...]
     remaining_patterns: dict[frozenset[bytes], Any]
-    keyword_pattern: Any
+    has_unconditional_rule: bool
     candidate_pattern: Any
     allowlists: tuple[Allowlist, ...]
 
@@ -115,7 +115,6 @@ def _build_scanner(files: Sequence[LeakRuleFile]) -> LeakScanner:
     named = {rule.name: rule for file in files for rule in file.rules if rule.name not in disabled}
     rules = tuple(named.values())
     words = sorted({word for rule in rules for word in rule.keywords})
-    # A rule without keywords applies to every file.
     has_unconditional_rule = any(not rule.keywords for rule in rules)
     keywords = b"" if has_unconditional_rule else b"(?i:" + b"|".join(re2.escape(word) for word in words) + b")"
     candidates = re2.compile(keywords and keywords + b"|" + BASE64_PATTERN)
@@ -123,7 +122,7 @@ def _build_scanner(files: Sequence[LeakRuleFile]) -> LeakScanner:
         rules=rules,
         keywords=tuple(words),
         remaining_patterns={},
-        keyword_pattern=re2.compile(keywords),
+        has_unconditional_rule=has_unconditional_rule,
         candidate_pattern=candidates,
         allowlists=tuple(allow for file in files for allow in file.allowlists),
     )
@@ -170,10 +169,9 @@ def _is_applicable(rule: LeakRule, file: str) -> bool:
 
 def _scan_file(scanner: LeakScanner, file: str, content: bytes) -> Iterator[LeakCandidate]:
     for text, encoded in _decode_texts(content):
-        if not scanner.keyword_pattern.search(text):
+        found = scanner.find_keywords(text.lower())
+        if not found and not scanner.has_unconditional_rule:
             continue
-        lower = text.lower()
-        found = scanner.find_keywords(lower)
         for rule in scanner.rules:
             if rule.keywords and found.isdisjoint(rule.keywords):
                 continue
