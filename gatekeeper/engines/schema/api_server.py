@@ -13,6 +13,7 @@ from gatekeeper.engines.schema.catalog import SchemaCatalog, SchemaKey
 from gatekeeper.engines.schema.crds import CustomKind, encode_definition
 from gatekeeper.engines.schema.kind_scopes import KUBERNETES_GROUPS
 from gatekeeper.errors import ToolError
+from gatekeeper.host.background import BackgroundCall
 from gatekeeper.model import FieldPath, Finding, Gap, ObjectRef, Resource, get_field
 from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.upstream.client import UpstreamClient
@@ -49,8 +50,22 @@ class ApiServerResult(NamedTuple):
     validated: frozenset[ResourceKey] = frozenset()
 
 
-def validate(client: UpstreamClient, resources: Sequence[Resource], catalog: SchemaCatalog) -> ApiServerResult:
-    """Validates resources as the API server would when it creates them."""
+class PendingValidation(NamedTuple):
+    """A validation that the Go program works on.
+
+    Attributes:
+        batches: what is validated of each of the kinds, in their order.
+    """
+
+    kinds: dict[SchemaKey, list[Resource]]
+    batches: list[KindBatch]
+    answers: BackgroundCall[list[list[ApiServerAnswer]]]
+
+
+def start_validation(
+    client: UpstreamClient, resources: Sequence[Resource], catalog: SchemaCatalog
+) -> PendingValidation:
+    """Starts to validate resources as the API server would when it creates them."""
     kinds: dict[SchemaKey, list[Resource]] = {}
     for resource in resources:
         if resource.ref.kind not in CLIENT_KINDS and resource.ref.group not in CLIENT_GROUPS:
@@ -59,16 +74,25 @@ def validate(client: UpstreamClient, resources: Sequence[Resource], catalog: Sch
         KindBatch(*key, [resource.json for resource in same], encode_definition(catalog.find_custom_kind(key)))
         for key, same in kinds.items()
     ]
-    if not batches:
-        return ApiServerResult([], [], [])
+    # Without the catalog, which is not made for several threads.
+    answers = BackgroundCall(lambda: validate_objects(client, batches, MARKERS) if batches else [])
+    return PendingValidation(kinds, batches, answers)
+
+
+def collect_result(pending: PendingValidation, catalog: SchemaCatalog) -> ApiServerResult:
+    """Waits for a validation, and returns its result.
+
+    Args:
+        catalog: has the schemas by which the same resources were validated.
+    """
     try:
-        answers = validate_objects(client, batches, MARKERS)
+        answers = pending.answers.wait_for_result()
     except ToolError as error:
         return ApiServerResult([], [], [Gap(CONFIG_FILE, f"{NOT_CHECKED}: {error}", is_fatal=True)])
     findings: list[Finding] = []
     gaps: list[Gap] = []
     validated: set[ResourceKey] = set()
-    for (key, same), batch, found in zip(kinds.items(), batches, answers, strict=True):
+    for (key, same), batch, found in zip(pending.kinds.items(), pending.batches, answers, strict=True):
         kind = catalog.find_custom_kind(key)
         for resource, answer in zip(same, found, strict=True):
             if answer.faults:

@@ -26,10 +26,12 @@ def evaluate(context: EngineContext) -> EngineResult:
     locations = SchemaLocations(context.tree.root, config.schema_locations, config.kubernetes)
     successors, find_schema = library.load_replacement_apis, locations.find_schema
     catalog = SchemaCatalog(config.kubernetes, kinds, successors, find_schema, cache=context.cache)
+    # The Go program works while the schemas are compiled.
+    pending = api_server.start_validation(client, context.targets, catalog) if client else None
     findings, gaps, checked = validation.evaluate(context.targets, catalog, config.allow_missing, context.jobs)
-    if client is None:
+    if client is None or pending is None:
         return EngineResult(findings, gaps, checked_count=checked)
-    found = api_server.validate(client, context.targets, catalog)
+    found = api_server.collect_result(pending, catalog)
     merged = api_server.merge(findings, found)
     type_findings, type_gaps = ([], []) if found.global_gaps else type_checks.check(client, context.targets, catalog)
     return EngineResult([*merged, *type_findings], [*gaps, *found.gaps, *type_gaps], found.global_gaps, checked)
