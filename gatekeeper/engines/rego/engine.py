@@ -30,7 +30,7 @@ def evaluate(context: EngineContext) -> EngineResult:
     plan = QueryPlan({}, PolicySet((), {}))
     try:
         own_policies = loader.load_policies(context.tree.root, config.policies, config.data)
-        plan = build_plan(config, loader.merge_policy_sets([own_policies, *bundles.policy_sets]))
+        plan = build_plan(config, loader.merge_policy_sets([own_policies, *bundles.policy_sets]), context.cache)
         result = _evaluate_plan(plan, context)
     except (PolicyError, ToolError) as error:
         gap = Gap(CONFIG_FILE, f"no Rego policy could be evaluated: {error}", is_fatal=True)

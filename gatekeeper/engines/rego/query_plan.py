@@ -8,11 +8,15 @@ from gatekeeper.config import Config
 from gatekeeper.engines.rego import library, loader
 from gatekeeper.engines.rego.model import PolicySet, QueryPlan, RegoModule, RuleQuery
 from gatekeeper.errors import PolicyError
+from gatekeeper.host.cache import Cache
 from gatekeeper.model import TERRAFORM_KIND, Severity
 
 
-def build_plan(config: Config, repository_policies: PolicySet) -> QueryPlan:
+def build_plan(config: Config, repository_policies: PolicySet, cache: Cache | None = None) -> QueryPlan:
     """Builds the plan for a config and the policies of the repository.
+
+    Args:
+        cache: see `library.load_rules`.
 
     Raises:
         PolicyError: the config gives a rule an unknown severity.
@@ -21,7 +25,7 @@ def build_plan(config: Config, repository_policies: PolicySet) -> QueryPlan:
     rules: dict[str, RuleQuery] = {}
     sets = [repository_policies]
     if config.library != "off" or config.enable:
-        library_rules, library_policies = library.load_rules()
+        library_rules, library_policies = library.load_rules(cache=cache)
         selected = library.select_rules(library_rules, config.library, config.enable, config.disable)
         paths = {rule.module.path for rule in selected}
         helpers = (module for module in library_policies.modules if not module.path.endswith(f"/{library.RULE_FILE}"))

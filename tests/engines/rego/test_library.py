@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
 from gatekeeper.engines.rego import library, loader
 from gatekeeper.engines.rego.regorus import stack_limits
 from gatekeeper.errors import UsageError
+from gatekeeper.host.cache import Cache
 
 RULES, POLICIES = library.load_rules()
 
@@ -45,6 +49,41 @@ def test_library_is_outlined_and_evaluated_as_any_other_policy_would_be() -> Non
         assert module == plain._replace(is_shipped=True)
         # What is decided without a look at the texts of the library.
         assert not loader.is_nondeterministic(module.text)
+
+
+def test_cached_library_is_the_same_and_read_from_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = Cache(tmp_path, b"k" * 32, b"1")
+    for _ in range(2):
+        assert library.load_rules(cache=cache) == (RULES, POLICIES)
+        monkeypatch.setattr(library, "load_policies", None)
+    # Another installation, and another folder, have entries of their own.
+    with pytest.raises(TypeError):
+        library.load_rules(cache=Cache(tmp_path, b"k" * 32, b"2"))
+    with pytest.raises(TypeError):
+        library.load_rules(include_tests=True, cache=cache)
+    monkeypatch.setattr(library, "find_folder", lambda: tmp_path)
+    with pytest.raises(TypeError):
+        library.load_rules(cache=cache)
+
+
+def test_damaged_cache_of_the_library_is_not_used(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, b"k" * 32, b"1")
+    library.load_rules(cache=cache)
+    [entry] = [path for path in tmp_path.rglob("*") if path.is_file()]
+    for damaged in (b"", entry.read_bytes().replace(b"deny", b"dent"), entry.read_bytes()[:-1]):
+        entry.write_bytes(damaged)
+        assert library.load_rules(cache=cache) == (RULES, POLICIES)
+
+
+def test_library_is_loaded_where_the_cache_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert library.load_rules(cache=Cache(tmp_path / "file" / "x", b"k" * 32, b"1")) == (RULES, POLICIES)
+
+
+def test_concurrent_runs_share_the_cache_of_the_library(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(pool.map(lambda _: library.load_rules(cache=Cache(tmp_path, b"k" * 32, b"1")), range(8)))
+    assert all(one == (RULES, POLICIES) for one in loaded)
 
 
 def test_library_calls_nothing_outside_of_itself() -> None:
