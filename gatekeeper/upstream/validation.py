@@ -48,6 +48,10 @@ class ApiServerAnswer(NamedTuple):
     is_failure: bool = False
 
 
+# The answer for most objects.
+VALID = ApiServerAnswer()
+
+
 class KindBatch(NamedTuple):
     """Objects (JSON) of one kind.
 
@@ -115,6 +119,8 @@ def _validate_part(client: UpstreamClient, part: KindBatch, markers: Sequence[st
 
 
 def _decode_answer(answer: dict[str, Any]) -> ApiServerAnswer:
+    if answer == {}:
+        return VALID
     faults = tuple(
         ApiServerFault(fault["field"], fault["type"], fault.get("detail", ""), fault.get("entry", ""))
         for fault in answer.get("findings", ())

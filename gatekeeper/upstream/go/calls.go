@@ -20,7 +20,7 @@ import (
 type calls struct {
 	greeted atomic.Bool
 	builtin func() (*apiserver.Validator, error)
-	custom  *customresource.Validator
+	custom  *customresource.Kinds
 	charts  *helm.Store
 	// policies keeps compiled policies in CEL.
 	policies *admissionpolicy.Compiler
@@ -30,7 +30,7 @@ type calls struct {
 func newCalls() *calls {
 	// Built on the first use, after the version of Kubernetes is set.
 	return &calls{
-		builtin: sync.OnceValues(apiserver.NewValidator), custom: customresource.NewValidator(), charts: helm.NewStore(),
+		builtin: sync.OnceValues(apiserver.NewValidator), custom: customresource.NewKinds(), charts: helm.NewStore(),
 		policies: admissionpolicy.NewCompiler(),
 		builds:   kustomize.NewBuilder(),
 	}

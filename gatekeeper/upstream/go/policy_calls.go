@@ -41,11 +41,9 @@ func (c *calls) evaluatePolicies(ctx context.Context, batch policyBatch) (any, e
 	if err != nil {
 		return nil, err
 	}
-	results := make([]rowResult, len(batch.Rows))
-	err = parallel.ForEach(ctx, len(results), func(number int) {
-		results[number] = evaluateRow(ctx, evaluator, batch.Rows[number])
+	return parallel.Map(ctx, batch.Rows, func(row admissionpolicy.Row) rowResult {
+		return evaluateRow(ctx, evaluator, row)
 	})
-	return results, err
 }
 
 // newAdmission returns what completes the objects of a batch; nil if they stay as they are.

@@ -16,9 +16,7 @@ type substitutionRequest struct {
 
 // substitute returns a result for each object, in their order.
 func substitute(ctx context.Context, request substitutionRequest) (any, error) {
-	results := make([]substitution.Result, len(request.Objects))
-	err := parallel.ForEach(ctx, len(results), func(number int) {
-		results[number] = substitution.Substitute(request.Objects[number], request.Variables)
+	return parallel.Map(ctx, request.Objects, func(object json.RawMessage) substitution.Result {
+		return substitution.Substitute(object, request.Variables)
 	})
-	return results, err
 }

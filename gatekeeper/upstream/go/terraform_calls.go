@@ -14,9 +14,7 @@ type terraformFiles struct {
 
 // parseTerraform parses files on all cores, and returns a result for each, in their order.
 func parseTerraform(ctx context.Context, request terraformFiles) (any, error) {
-	results := make([]terraform.Result, len(request.Files))
-	err := parallel.ForEach(ctx, len(results), func(number int) { results[number] = parseGuarded(request.Files[number]) })
-	return results, err
+	return parallel.Map(ctx, request.Files, parseGuarded)
 }
 
 // parseGuarded turns a crash of the parser into a fault of one file, so that the others are still parsed.

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/tidwall/gjson"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"gatekeeper/upstream/customresource"
 	"gatekeeper/upstream/finding"
 	"gatekeeper/upstream/parallel"
 	"gatekeeper/upstream/protocol"
@@ -18,44 +20,44 @@ import (
 // objectTime is how long the validation of one object may take; it usually takes less than a millisecond.
 var objectTime = 10 * time.Second
 
-// validation requests the validation of objects of one kind.
+// validation requests the validation of objects of one kind. Neither they nor their definition are decoded with it,
+// which would read each of them twice more.
 type validation struct {
-	APIVersion string          `json:"apiVersion"`
-	Kind       string          `json:"kind"`
-	Definition json.RawMessage `json:"definition"`
-	Markers    []string        `json:"markers"`
-	// The objects are not decoded with the rest, which would read each of them twice more.
-	Objects []json.RawMessage `json:"-"`
+	APIVersion, Kind string
+	Definition       json.RawMessage
+	Markers          []string
+	Objects          []json.RawMessage
 }
 
 // decodeValidation decodes a payload that is valid JSON.
-func decodeValidation(payload json.RawMessage) (validation, error) {
+func decodeValidation(payload json.RawMessage) validation {
 	var batch validation
-	fields := map[string]json.RawMessage{}
 	gjson.ParseBytes(payload).ForEach(func(name, value gjson.Result) bool {
-		if name.String() != "objects" {
-			fields[name.String()] = json.RawMessage(value.Raw)
-			return true
+		switch name.Str {
+		case "apiVersion":
+			batch.APIVersion = value.String()
+		case "kind":
+			batch.Kind = value.String()
+		case "definition":
+			batch.Definition = json.RawMessage(value.Raw)
+		case "markers":
+			for _, marker := range value.Array() {
+				batch.Markers = append(batch.Markers, marker.String())
+			}
+		case "objects":
+			value.ForEach(func(_, object gjson.Result) bool {
+				batch.Objects = append(batch.Objects, json.RawMessage(object.Raw))
+				return true
+			})
 		}
-		value.ForEach(func(_, object gjson.Result) bool {
-			batch.Objects = append(batch.Objects, json.RawMessage(object.Raw))
-			return true
-		})
 		return true
 	})
-	rest, err := json.Marshal(fields)
-	if err != nil {
-		return validation{}, err
-	}
-	return batch, json.Unmarshal(rest, &batch)
+	return batch
 }
 
 // validate returns a result for each object, in their order.
 func (c *calls) validate(ctx context.Context, payload json.RawMessage) (any, error) {
-	batch, err := decodeValidation(payload)
-	if err != nil {
-		return nil, err
-	}
+	batch := decodeValidation(payload)
 	version, err := schema.ParseGroupVersion(batch.APIVersion)
 	if err != nil {
 		return nil, err
@@ -67,7 +69,15 @@ func (c *calls) validate(ctx context.Context, payload json.RawMessage) (any, err
 	gvk := version.WithKind(batch.Kind)
 	one := func(object []byte) finding.Result { return builtin.Validate(ctx, gvk, object, batch.Markers) }
 	if !builtin.Knows(gvk) && len(batch.Definition) > 0 {
-		one = func(object []byte) finding.Result { return c.custom.Validate(ctx, batch.Definition, object) }
+		// Inside of a validation, because a definition can take long or crash as well.
+		open := sync.OnceValues(func() (*customresource.Kind, error) { return c.custom.Open(batch.Definition) })
+		one = func(object []byte) finding.Result {
+			kind, err := open()
+			if err != nil {
+				return finding.Result{Unchecked: err.Error()}
+			}
+			return kind.Validate(ctx, object)
+		}
 	}
 	return validateAll(ctx, batch.Objects, one)
 }
@@ -76,19 +86,18 @@ func (c *calls) validate(ctx context.Context, payload json.RawMessage) (any, err
 func validateAll(
 	ctx context.Context, objects []json.RawMessage, one func([]byte) finding.Result,
 ) (any, error) {
-	results := make([]finding.Result, len(objects))
 	idle := make(chan *validationLoop, len(objects))
 	var hung atomic.Bool
-	err := parallel.ForEach(ctx, len(objects), func(number int) {
+	results, err := parallel.Map(ctx, objects, func(object json.RawMessage) finding.Result {
 		loop := takeLoop(idle, one)
-		result, ended := loop.validateWithin(ctx, objects[number])
-		results[number] = result
+		result, ended := loop.validateWithin(ctx, object)
 		if ended {
 			idle <- loop
 		} else {
 			loop.end()
 			hung.Store(true)
 		}
+		return result
 	})
 	close(idle)
 	for loop := range idle {

@@ -17,13 +17,13 @@ import (
 // Admission completes objects as the API server does before it evaluates policies.
 type Admission struct {
 	builtin     *apiserver.Validator
-	custom      *customresource.Validator
+	custom      *customresource.Kinds
 	definitions map[schema.GroupVersionKind]json.RawMessage
 }
 
 // NewAdmission returns an admission with the built-in kinds, and custom kinds from their definitions.
 func NewAdmission(
-	builtin *apiserver.Validator, custom *customresource.Validator, definitions []json.RawMessage,
+	builtin *apiserver.Validator, custom *customresource.Kinds, definitions []json.RawMessage,
 ) (*Admission, error) {
 	known := map[schema.GroupVersionKind]json.RawMessage{}
 	for _, text := range definitions {

@@ -2,10 +2,8 @@
 package admissionpolicy
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"sync"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
@@ -13,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
 	"k8s.io/apiserver/pkg/cel/environment"
 
+	"gatekeeper/upstream/cache"
 	"gatekeeper/upstream/emulation"
 )
 
@@ -30,18 +29,11 @@ type Source struct {
 
 // Compiler compiles policies and keeps them by content. It is safe for concurrent use.
 type Compiler struct {
-	lock     sync.Mutex
-	policies map[[sha256.Size]byte]*outcome
-}
-
-type outcome struct {
-	once      sync.Once
-	validator validating.Validator
-	err       error
+	policies *cache.Results[validating.Validator]
 }
 
 // NewCompiler returns a compiler without policies.
-func NewCompiler() *Compiler { return &Compiler{policies: map[[sha256.Size]byte]*outcome{}} }
+func NewCompiler() *Compiler { return &Compiler{cache.New[validating.Validator](keptPolicies)} }
 
 // Compile returns the validator of a policy, or the first error in its expressions.
 func (c *Compiler) Compile(source Source) (validating.Validator, error) {
@@ -49,19 +41,7 @@ func (c *Compiler) Compile(source Source) (validating.Validator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the policy cannot be read: %w", err)
 	}
-	key := sha256.Sum256(text)
-	c.lock.Lock()
-	if len(c.policies) >= keptPolicies {
-		c.policies = map[[sha256.Size]byte]*outcome{}
-	}
-	found := c.policies[key]
-	if found == nil {
-		found = &outcome{}
-		c.policies[key] = found
-	}
-	c.lock.Unlock()
-	found.once.Do(func() { found.validator, found.err = compile(source) })
-	return found.validator, found.err
+	return c.policies.Get(text, func() (validating.Validator, error) { return compile(source) })
 }
 
 // compilation compiles the expressions of one policy.

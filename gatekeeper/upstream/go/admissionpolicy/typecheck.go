@@ -65,7 +65,7 @@ type customKind struct {
 //
 // Source: kubernetes `apiserver/pkg/admission/plugin/policy/validating/typechecking.go`.
 func (t TypeCheck) Check(
-	ctx context.Context, custom *customresource.Validator, resources map[schema.GroupVersionKind]string,
+	ctx context.Context, custom *customresource.Kinds, resources map[schema.GroupVersionKind]string,
 ) ([][]Warning, error) {
 	mapper := meta.NewDefaultRESTMapper(nil)
 	for gvk, resource := range resources {
@@ -81,13 +81,11 @@ func (t TypeCheck) Check(
 		}
 	}
 	checker := &validating.TypeChecker{SchemaResolver: schemas, RestMapper: mapper}
-	warnings := make([][]Warning, len(t.Specs))
-	err := parallel.ForEach(ctx, len(warnings), func(number int) { warnings[number] = check(checker, t.Specs[number]) })
-	return warnings, err
+	return parallel.Map(ctx, t.Specs, func(spec json.RawMessage) []Warning { return check(checker, spec) })
 }
 
 // add adds the kind of a definition (JSON).
-func (s checkedSchemas) add(custom *customresource.Validator, mapper *meta.DefaultRESTMapper, text []byte) error {
+func (s checkedSchemas) add(custom *customresource.Kinds, mapper *meta.DefaultRESTMapper, text []byte) error {
 	var kind customKind
 	if err := json.Unmarshal(text, &kind); err != nil {
 		return fmt.Errorf("a definition cannot be read")

@@ -16,8 +16,8 @@ import (
 // prepared for creation. The result is nil for an object that the API server does not decode.
 //
 // Source: kubernetes `apiextensions-apiserver/pkg/apiserver/customresource_handler.go`.
-func (v *Validator) Admit(ctx context.Context, definition, object []byte) (apiserver.Admitted, error) {
-	kind, err := v.compile(definition)
+func (k *Kinds) Admit(ctx context.Context, definition, object []byte) (apiserver.Admitted, error) {
+	kind, err := k.Open(definition)
 	if err != nil {
 		return nil, err
 	}
@@ -42,8 +42,8 @@ func (v *Validator) Admit(ctx context.Context, definition, object []byte) (apise
 }
 
 // OpenAPI returns the schema of a definition (JSON) as the API server publishes it.
-func (v *Validator) OpenAPI(definition []byte) (*spec.Schema, error) {
-	kind, err := v.compile(definition)
+func (k *Kinds) OpenAPI(definition []byte) (*spec.Schema, error) {
+	kind, err := k.Open(definition)
 	if err != nil {
 		return nil, err
 	}

@@ -32,8 +32,8 @@ func (d Definition) gvk() schema.GroupVersionKind {
 	return schema.GroupVersionKind{Group: d.Group, Version: d.Version, Kind: d.Kind}
 }
 
-// compiled is a definition that is ready to validate objects.
-type compiled struct {
+// Kind is a definition that is ready to validate objects.
+type Kind struct {
 	Definition
 	structural *structuralschema.Structural
 	strategy   rest.RESTCreateStrategy
@@ -42,7 +42,7 @@ type compiled struct {
 // compile prepares a definition (JSON).
 //
 // Source: kubernetes `apiextensions-apiserver/pkg/apiserver/customresource_handler.go`.
-func compile(raw []byte) (*compiled, error) {
+func compile(raw []byte) (*Kind, error) {
 	var definition Definition
 	if err := json.Unmarshal(raw, &definition); err != nil {
 		return nil, fmt.Errorf("the schema cannot be read: %w", err)
@@ -69,7 +69,7 @@ func compile(raw []byte) (*compiled, error) {
 	strategy := customresource.NewStrategy(
 		crdserverscheme.NewUnstructuredObjectTyper(), definition.Namespaced, definition.gvk(), validator, nil, structural,
 		status, scale, nil)
-	return &compiled{definition, structural, strategy}, nil
+	return &Kind{definition, structural, strategy}, nil
 }
 
 func buildStructural(internal *apiextensions.JSONSchemaProps) (*structuralschema.Structural, error) {

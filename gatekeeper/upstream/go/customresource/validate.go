@@ -2,9 +2,7 @@ package customresource
 
 import (
 	"context"
-	"crypto/sha256"
 	"strings"
-	"sync"
 
 	structuraldefaulting "k8s.io/apiextensions-apiserver/pkg/apiserver/schema/defaulting"
 	schemaobjectmeta "k8s.io/apiextensions-apiserver/pkg/apiserver/schema/objectmeta"
@@ -19,64 +17,42 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	"gatekeeper/upstream/apiserver"
+	"gatekeeper/upstream/cache"
 	"gatekeeper/upstream/finding"
 )
 
 // keptDefinitions bounds the compiled definitions that are kept; a repository seldom has more kinds.
 const keptDefinitions = 2000
 
-// Validator validates custom resources. It keeps compiled definitions, and is safe for concurrent use.
-type Validator struct {
-	lock     sync.Mutex
-	compiled map[[sha256.Size]byte]*outcome
+// Kinds keeps compiled definitions. It is safe for concurrent use.
+type Kinds struct {
+	compiled *cache.Results[*Kind]
 }
 
-type outcome struct {
-	once sync.Once
-	kind *compiled
-	err  error
-}
+// NewKinds returns no kinds yet.
+func NewKinds() *Kinds { return &Kinds{cache.New[*Kind](keptDefinitions)} }
 
-// NewValidator returns a validator without definitions.
-func NewValidator() *Validator { return &Validator{compiled: map[[sha256.Size]byte]*outcome{}} }
-
-// Validate returns the reasons why the API server would refuse to create an object (JSON) of a defined kind (JSON of a
-// Definition).
-func (v *Validator) Validate(parent context.Context, definition, object []byte) finding.Result {
-	kind, err := v.compile(definition)
-	if err != nil {
-		return finding.Result{Unchecked: err.Error()}
-	}
-	content, findings := kind.decode(object)
+// Validate returns the reasons why the API server would refuse to create an object (JSON).
+func (k *Kind) Validate(parent context.Context, object []byte) finding.Result {
+	content, findings := k.decode(object)
 	if content == nil {
 		return finding.Result{Findings: findings}
 	}
-	structuraldefaulting.Default(content.Object, kind.structural)
+	structuraldefaulting.Default(content.Object, k.structural)
 	warnings := &finding.Warnings{}
-	refusals := kind.create(warning.WithWarningRecorder(parent, warnings), content)
+	refusals := k.create(warning.WithWarningRecorder(parent, warnings), content)
 	return finding.Result{Findings: append(append(findings, refusals...), warnings.Findings()...)}
 }
 
-func (v *Validator) compile(definition []byte) (*compiled, error) {
-	key := sha256.Sum256(definition)
-	v.lock.Lock()
-	if len(v.compiled) >= keptDefinitions {
-		v.compiled = map[[sha256.Size]byte]*outcome{}
-	}
-	found := v.compiled[key]
-	if found == nil {
-		found = &outcome{}
-		v.compiled[key] = found
-	}
-	v.lock.Unlock()
-	found.once.Do(func() { found.kind, found.err = compile(definition) })
-	return found.kind, found.err
+// Open returns the kind of a definition (JSON of a Definition).
+func (k *Kinds) Open(definition []byte) (*Kind, error) {
+	return k.compiled.Get(definition, func() (*Kind, error) { return compile(definition) })
 }
 
 // decode reads an object strictly, and takes out what its schema does not name.
 //
 // Source: `unstructuredSchemaCoercer.apply` of customresource_handler.go.
-func (k *compiled) decode(object []byte) (*unstructured.Unstructured, []finding.Finding) {
+func (k *Kind) decode(object []byte) (*unstructured.Unstructured, []finding.Finding) {
 	content := map[string]any{}
 	strict, err := kjson.UnmarshalStrict(object, &content)
 	if err != nil {
@@ -118,7 +94,7 @@ func undecodable(err error) []finding.Finding {
 	return []finding.Finding{{Field: path, Type: finding.Undecodable, Detail: err.Error()}}
 }
 
-func (k *compiled) create(parent context.Context, object *unstructured.Unstructured) []finding.Finding {
+func (k *Kind) create(parent context.Context, object *unstructured.Unstructured) []finding.Finding {
 	namespace := metav1.NamespaceNone
 	if k.Namespaced {
 		namespace = object.GetNamespace()

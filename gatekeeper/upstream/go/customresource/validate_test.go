@@ -19,15 +19,15 @@ const definition = `{"group":"example.com","version":"v1","kind":"Box","namespac
 
 func validate(definition, fields string) string {
 	object := `{"apiVersion":"example.com/v1","kind":"Box",` + fields + `}`
-	result := NewValidator().Validate(context.Background(), []byte(definition), []byte(object))
-	return summarize(result)
+	kind, err := NewKinds().Open([]byte(definition))
+	if err != nil {
+		return err.Error()
+	}
+	return summarize(kind.Validate(context.Background(), []byte(object)))
 }
 
 func summarize(result finding.Result) string {
 	parts := []string{}
-	if result.Unchecked != "" {
-		parts = append(parts, result.Unchecked)
-	}
 	for _, one := range result.Findings {
 		parts = append(parts, one.Field+" "+one.Type)
 	}

@@ -2,16 +2,16 @@ package helm
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"path"
 	"slices"
-	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
+
+	"gatekeeper/upstream/cache"
 )
 
 // maximumSchemas bounds the compiled schemas that are kept.
@@ -19,14 +19,13 @@ const maximumSchemas = 32
 
 const schemaURL = "file:///values.schema.json"
 
-// schemaStore keeps compiled schemas of values by the digest of their text. Helm compiles a schema each time, which takes
-// longer than rendering the chart.
+// schemaStore keeps compiled schemas of values. Helm compiles a schema each time, which takes longer than rendering the
+// chart.
 type schemaStore struct {
-	lock     sync.Mutex
-	compiled map[[sha256.Size]byte]func() *jsonschema.Schema
+	compiled *cache.Results[*jsonschema.Schema]
 }
 
-var schemas = &schemaStore{compiled: map[[sha256.Size]byte]func() *jsonschema.Schema{}}
+var schemas = &schemaStore{cache.New[*jsonschema.Schema](maximumSchemas)}
 
 // accept reports whether Helm would find that the values meet the schemas of the chart and of its dependencies. False
 // says nothing: Helm itself must validate, and describes the fault.
@@ -71,8 +70,8 @@ func hasSchema(loaded *chart.Chart) bool {
 // acceptAll validates as chartutil.ValidateAgainstSchema does.
 func (s *schemaStore) acceptAll(loaded *chart.Chart, values chartutil.Values) bool {
 	if loaded.Schema != nil {
-		compiled := s.get(loaded.Schema)
-		if compiled == nil || compiled.Validate(values.AsMap()) != nil {
+		compiled, err := s.compiled.Get(loaded.Schema, func() (*jsonschema.Schema, error) { return compileSchema(loaded.Schema) })
+		if err != nil || compiled.Validate(values.AsMap()) != nil {
 			return false
 		}
 	}
@@ -89,42 +88,23 @@ func (s *schemaStore) acceptAll(loaded *chart.Chart, values chartutil.Values) bo
 	return true
 }
 
-// get returns a compiled schema; nil if it cannot be compiled by itself.
-func (s *schemaStore) get(text []byte) *jsonschema.Schema {
-	digest := sha256.Sum256(text)
-	s.lock.Lock()
-	compile, known := s.compiled[digest]
-	if !known {
-		if len(s.compiled) >= maximumSchemas {
-			clear(s.compiled)
-		}
-		compile = sync.OnceValue(func() *jsonschema.Schema { return compileSchema(text) })
-		s.compiled[digest] = compile
-	}
-	s.lock.Unlock()
-	return compile()
-}
-
-func compileSchema(text []byte) (compiled *jsonschema.Schema) {
+// compileSchema fails if a schema cannot be compiled by itself.
+func compileSchema(text []byte) (compiled *jsonschema.Schema, err error) {
 	defer func() {
 		if recover() != nil {
-			compiled = nil
+			err = errors.New("the compiler of schemas crashed")
 		}
 	}()
 	schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.UseLoader(noLoader{})
-	if compiler.AddResource(schemaURL, schema) != nil {
-		return nil
+	if err := compiler.AddResource(schemaURL, schema); err != nil {
+		return nil, err
 	}
-	compiled, err = compiler.Compile(schemaURL)
-	if err != nil {
-		return nil
-	}
-	return compiled
+	return compiler.Compile(schemaURL)
 }
 
 // noLoader refuses what a schema refers to outside of its text.

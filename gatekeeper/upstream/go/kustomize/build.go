@@ -79,12 +79,10 @@ func (b *Builder) Build(ctx context.Context, batch Batch) (Answer, error) {
 	if len(missing) > 0 {
 		return Answer{Missing: missing}, nil
 	}
-	results := make([]Result, len(batch.Targets))
-	err := parallel.ForEach(ctx, len(results), func(number int) {
-		target := batch.Targets[number]
+	results, err := parallel.Map(ctx, batch.Targets, func(target Target) Result {
 		own := &tree{folders: batch.Folders, contents: contents, files: target.Files, needs: map[string]bool{},
 			kubernetes: batch.Kubernetes}
-		results[number] = b.buildInTime(own, target, batch.Seconds)
+		return b.buildInTime(own, target, batch.Seconds)
 	})
 	return Answer{Results: results}, err
 }

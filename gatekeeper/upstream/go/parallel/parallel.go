@@ -8,17 +8,19 @@ import (
 	"sync/atomic"
 )
 
-// ForEach calls a function for each number below count, until the context ends, and returns the error of the context.
-func ForEach(ctx context.Context, count int, run func(number int)) error {
+// Map returns the result of a function for each item, in their order. When the context ends, it calls the function for
+// no further item, and returns the error of the context.
+func Map[Item, Result any](ctx context.Context, items []Item, run func(Item) Result) ([]Result, error) {
+	results := make([]Result, len(items))
 	var next atomic.Int64
 	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), count) {
+	for range min(runtime.GOMAXPROCS(0), len(items)) {
 		workers.Go(func() {
-			for number := int(next.Add(1)) - 1; number < count && ctx.Err() == nil; number = int(next.Add(1)) - 1 {
-				run(number)
+			for number := int(next.Add(1)) - 1; number < len(items) && ctx.Err() == nil; number = int(next.Add(1)) - 1 {
+				results[number] = run(items[number])
 			}
 		})
 	}
 	workers.Wait()
-	return ctx.Err()
+	return results, ctx.Err()
 }
