@@ -5,7 +5,7 @@ export PYTHON ?= python3
 CACHE ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/gatekeeper
 export CARGO_TARGET_DIR ?= $(CACHE)/cargo
 BIN := .venv/bin
-SOURCES := pyproject.toml requirements.lock rust/Cargo.toml rust/Cargo.lock $(wildcard rust/src/*.rs)
+SOURCES := pyproject.toml requirements.lock rust/Cargo.toml rust/Cargo.lock $(wildcard rust/src/*.rs rust/allocator/Cargo.toml rust/allocator/src/*.rs)
 # Test files or folders; all if empty.
 T ?=
 

@@ -1,11 +1,12 @@
 //! Builtins that the engine evaluates differently from OPA: they return OPA's value, or an error if that is not certain.
 
 use crate::numbers::{arithmetic, fold};
+use crate::memory::{check_size, is_exceeded, refuse_entries, refuse_text, EXCEEDED, MAX_ENTRIES, MAX_TEXT};
 use crate::{globs, regex_go};
 use anyhow::{bail, Result};
 use pyo3::prelude::*;
 use regorus::unstable::{Expr, Ref, Span, BUILTINS};
-use regorus::{Engine, Source, Value};
+use regorus::{Engine, LimitError, Source, Value};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
@@ -37,6 +38,18 @@ const ALL: &[(&str, u8, Builtin)] = &[
     ("indexof", 2, indexof),
     ("indexof_n", 2, |a| if text(&a[1]) == Some("") { Ok(Value::Undefined) } else { own("indexof_n", a) }),
     ("replace", 3, replace),
+    ("concat", 2, concat),
+    ("array.concat", 2, array_concat),
+    ("object.union", 2, |a| sized("object.union", a)),
+    ("object.union_n", 1, |a| sized("object.union_n", a)),
+    ("yaml.marshal", 1, |a| sized("yaml.marshal", a)),
+    ("base64.encode", 1, |a| own("base64.encode", a)),
+    ("base64url.encode", 1, |a| own("base64url.encode", a)),
+    ("base64url.encode_no_pad", 1, |a| own("base64url.encode_no_pad", a)),
+    ("hex.encode", 1, |a| own("hex.encode", a)),
+    ("json.is_valid", 1, |a| is_readable("json.unmarshal", a)),
+    ("yaml.is_valid", 1, |a| is_readable("yaml.unmarshal", a)),
+    ("numbers.range_step", 3, range_step),
     ("glob.quote_meta", 1, quote_meta),
     ("ceil", 1, |a| round("ceil", a)),
     ("floor", 1, |a| round("floor", a)),
@@ -78,11 +91,78 @@ const ALL: &[(&str, u8, Builtin)] = &[
     ("time.add_date", 4, add_date),
 ];
 
-/// Replaces the engine's own builtins with these.
+/// The collections that a builtin accepts as its arguments: (a)rrays, (s)ets, (o)bjects. The error of the engine's
+/// builtins shows a value of any other kind, which may have no end.
+const KINDS: &[(&str, [&str; 3])] = &[
+    ("gatekeeper_add", ["aso", "aso", ""]),
+    ("gatekeeper_subtract", ["aso", "aso", ""]),
+    ("gatekeeper_multiply", ["aso", "aso", ""]),
+    ("gatekeeper_divide", ["aso", "aso", ""]),
+    ("gatekeeper_remainder", ["aso", "aso", ""]),
+    ("count", ["aso", "", ""]),
+    ("sum", ["as", "", ""]),
+    ("product", ["as", "", ""]),
+    ("max", ["as", "", ""]),
+    ("min", ["as", "", ""]),
+    ("sort", ["as", "", ""]),
+    ("concat", ["aso", "aso", ""]),
+    ("sprintf", ["aso", "aso", ""]),
+    ("array.concat", ["aso", "aso", ""]),
+    ("array.reverse", ["a", "", ""]),
+    ("array.slice", ["a", "", ""]),
+    ("object.get", ["o", "aso", "aso"]),
+    ("object.keys", ["o", "", ""]),
+    ("object.filter", ["o", "aso", ""]),
+    ("object.remove", ["o", "aso", ""]),
+    ("object.subset", ["aso", "aso", ""]),
+    ("json.filter", ["o", "aso", ""]),
+    ("json.remove", ["o", "aso", ""]),
+    ("is_array", ["aso", "", ""]),
+    ("is_boolean", ["aso", "", ""]),
+    ("is_null", ["aso", "", ""]),
+    ("is_number", ["aso", "", ""]),
+    ("is_object", ["aso", "", ""]),
+    ("is_set", ["aso", "", ""]),
+    ("is_string", ["aso", "", ""]),
+    ("type_name", ["aso", "", ""]),
+];
+
+/// The builtins that the engine calls in a way of its own: `walk` in loops, the others once per evaluation.
+const PLAIN: [&str; 5] = ["walk", "opa.runtime", "rand.intn", "time.now_ns", "uuid.rfc4122"];
+
+/// Replaces the engine's own builtins with these, and limits what all of them may return.
 pub fn add(engine: &mut Engine) {
     for (name, count, builtin) in ALL {
-        let _ = engine.add_extension((*name).into(), *count, Box::new(|arguments: Vec<Value>| builtin(&arguments)));
+        limit(engine, name, *count, *builtin);
     }
+    for (name, (builtin, count)) in BUILTINS.iter() {
+        if !PLAIN.contains(name) && *name != "sprintf" && !ALL.iter().any(|(other, _, _)| other == name) {
+            limit(engine, name, *count, |a| call(name, *builtin, a));
+        }
+    }
+}
+
+/// Adds a builtin that neither returns a text that is too long nor shows a value that is.
+pub fn limit(engine: &mut Engine, name: &'static str, count: u8, builtin: impl Fn(&[Value]) -> Result<Value> + Clone + Send + Sync + 'static) {
+    let kinds = KINDS.iter().find(|(other, _)| *other == name).map_or([""; 3], |(_, kinds)| *kinds);
+    let limited = move |arguments: Vec<Value>| {
+        for (place, argument) in arguments.iter().enumerate() {
+            let kind = match argument {
+                Value::Array(_) => 'a',
+                Value::Set(_) => 's',
+                Value::Object(_) => 'o',
+                _ => continue,
+            };
+            if !kinds.get(place).is_some_and(|kinds| kinds.contains(kind)) {
+                check_size(name, std::slice::from_ref(argument))?;
+            }
+        }
+        match builtin(&arguments)? {
+            Value::String(text) if text.len() > MAX_TEXT => refuse_text(name),
+            value => Ok(value),
+        }
+    };
+    let _ = engine.add_extension(name.into(), count, Box::new(limited));
 }
 
 fn doubt<T>(name: &str, reason: &str) -> Result<T> {
@@ -91,6 +171,16 @@ fn doubt<T>(name: &str, reason: &str) -> Result<T> {
 
 /// The engine's own builtin; its errors are undefined, as in OPA.
 fn own(name: &str, arguments: &[Value]) -> Result<Value> {
+    match BUILTINS.get(name) {
+        Some(builtin) => call(name, builtin.0, arguments),
+        None => doubt(name, "it is missing"),
+    }
+}
+
+type Own = fn(&Span, &[Ref<Expr>], &[Value], bool) -> Result<Value>;
+
+/// Calls a builtin of the engine; its errors are undefined, but for those of a limit.
+fn call(name: &str, builtin: Own, arguments: &[Value]) -> Result<Value> {
     thread_local! {
         static PLACE: Option<(Span, Vec<Ref<Expr>>)> = {
             Source::from_contents("builtin".into(), "null".into()).ok().map(|source| {
@@ -100,9 +190,13 @@ fn own(name: &str, arguments: &[Value]) -> Result<Value> {
             })
         };
     }
-    PLACE.with(|place| match (place, BUILTINS.get(name)) {
-        (Some((span, params)), Some(builtin)) => Ok(builtin.0(span, &params[..arguments.len()], arguments, false).unwrap_or(Value::Undefined)),
-        _ => doubt(name, "it is missing"),
+    PLACE.with(|place| match place {
+        Some((span, params)) => match builtin(span, &params[..arguments.len()], arguments, false) {
+            // Parsers pass the error of a limit on as a text, or below one of their own.
+            Err(error) if error.is::<LimitError>() || is_exceeded(&format!("{error:#}")) => bail!("{EXCEEDED}"),
+            made => Ok(made.unwrap_or(Value::Undefined)),
+        },
+        None => doubt(name, "it cannot be called"),
     })
 }
 
@@ -211,7 +305,13 @@ fn regex_guarded(name: &str, a: &[Value], pattern: usize, held: usize) -> Result
 }
 
 fn regex_replace(a: &[Value]) -> Result<Value> {
-    if let Some(new) = text(&a[2]) {
+    if let (Some(held), Some(words), Some(new)) = (text(&a[0]), text(&a[1]), text(&a[2])) {
+        // Each `$` may stand for all that the pattern matches.
+        let groups = new.bytes().filter(|byte| *byte == b'$').count().saturating_mul(held.len());
+        let found = compiled("regex.replace", words, held)?;
+        if groups > MAX_TEXT || is_too_long(held, new.len(), || found.regex.find_iter(held).count()) {
+            return refuse_text("regex.replace");
+        }
         let mut parts = new.split('$');
         parts.next();
         let is_plain = |part: &str| part.starts_with(|letter: char| letter.is_ascii_digit() || letter.is_ascii_alphabetic());
@@ -329,9 +429,20 @@ fn to_number(a: &[Value]) -> Result<Value> {
     Ok(Value::Undefined)
 }
 
+/// The longest indent and prefix of `json.marshal_with_options`.
+const MAX_INDENT: usize = 16;
+
 fn json_marshal(name: &str, a: &[Value]) -> Result<Value> {
     if a.get(1).is_some_and(|options| options.to_string().contains(['<', '>', '&'])) {
         return doubt(name, "these options");
+    }
+    check_size(name, a)?;
+    if let Some(Value::Object(options)) = a.get(1) {
+        // An indent or a prefix of each line.
+        let longest = options.iter().filter_map(|(_, held)| text(held)).map(str::len).max().unwrap_or(0);
+        if longest > MAX_INDENT {
+            return refuse_text(name);
+        }
     }
     let made = own(name, a)?;
     let Some(made) = text(&made) else { return Ok(Value::Undefined) };
@@ -424,7 +535,50 @@ fn base64(name: &str, value: &Value) -> Result<Value> {
     whole(name, made)
 }
 
+/// The engine's own builtin on values whose text is not too long.
+fn sized(name: &str, a: &[Value]) -> Result<Value> {
+    check_size(name, a)?;
+    own(name, a)
+}
+
+fn concat(a: &[Value]) -> Result<Value> {
+    let lengths: Option<Vec<usize>> = match &a[1] {
+        Value::Array(items) => items.iter().map(|item| text(item).map(str::len)).collect(),
+        Value::Set(items) => items.iter().map(|item| text(item).map(str::len)).collect(),
+        _ => None,
+    };
+    let (Some(delimiter), Some(lengths)) = (text(&a[0]), lengths) else { return Ok(Value::Undefined) };
+    if lengths.iter().fold(0, |sum: usize, length| sum.saturating_add(length + delimiter.len())) > MAX_TEXT + delimiter.len() {
+        return refuse_text("concat");
+    }
+    own("concat", a)
+}
+
+fn array_concat(a: &[Value]) -> Result<Value> {
+    let (Value::Array(left), Value::Array(right)) = (&a[0], &a[1]) else { return Ok(Value::Undefined) };
+    if left.len() + right.len() > MAX_ENTRIES as usize {
+        return refuse_entries("array.concat");
+    }
+    own("array.concat", a)
+}
+
+/// Whether the engine can parse a text. The engine's own builtin calls a text that needs too much memory invalid.
+fn is_readable(name: &str, a: &[Value]) -> Result<Value> {
+    Ok(Value::from(text(&a[0]).is_some() && own(name, a)? != Value::Undefined))
+}
+
+/// Whether `count` parts of a text that become `new` make it too long.
+fn is_too_long(held: &str, new: usize, count: impl FnOnce() -> usize) -> bool {
+    let length = |count: usize| count.saturating_mul(new).saturating_add(held.len());
+    length(held.len() + 1) > MAX_TEXT && length(count()) > MAX_TEXT
+}
+
 fn replace(a: &[Value]) -> Result<Value> {
+    if let (Some(held), Some(old), Some(new)) = (text(&a[0]), text(&a[1]), text(&a[2])) {
+        if is_too_long(held, new.len(), || held.matches(old).count()) {
+            return refuse_text("replace");
+        }
+    }
     match (text(&a[0]), text(&a[1])) {
         (Some(held), Some("")) if !held.is_ascii() => doubt("replace", "of nothing in a text that is not ASCII"),
         _ => own("replace", a),
@@ -559,20 +713,13 @@ fn cidr_contains(a: &[Value]) -> Result<Value> {
     own("net.cidr_contains", a)
 }
 
-/// A result with more entries than this needs too much memory.
-const MAX_ENTRIES: u64 = 1 << 20;
-
-fn refuse_size<T>(name: &str) -> Result<T> {
-    bail!("{name}: a result of more than {MAX_ENTRIES} entries needs too much memory")
-}
-
 /// All addresses of a network. Those of a large network do not fit into memory.
 fn cidr_expand(a: &[Value]) -> Result<Value> {
     let Some(held) = text(&a[0]) else { return Ok(Value::Undefined) };
     let bits = if held.contains(':') { 128 } else { 32 };
     let length = held.split_once('/').and_then(|(_, length)| length.parse::<u32>().ok()).unwrap_or(bits);
     if bits.saturating_sub(length) > MAX_ENTRIES.trailing_zeros() {
-        return refuse_size("net.cidr_expand");
+        return refuse_entries("net.cidr_expand");
     }
     Ok(match own("net.cidr_expand", a)? {
         Value::Array(addresses) => Value::from(addresses.iter().cloned().collect::<BTreeSet<Value>>()),
@@ -580,17 +727,27 @@ fn cidr_expand(a: &[Value]) -> Result<Value> {
     })
 }
 
-fn range(a: &[Value]) -> Result<Value> {
+fn check_range(name: &str, a: &[Value]) -> Result<()> {
     let bound = |value: &Value| match value {
         Value::Number(number) => number.as_f64(),
         _ => None,
     };
     if let (Some(first), Some(last)) = (bound(&a[0]), bound(&a[1])) {
         if (last - first).abs() > MAX_ENTRIES as f64 {
-            return refuse_size("numbers.range");
+            return refuse_entries(name);
         }
     }
+    Ok(())
+}
+
+fn range(a: &[Value]) -> Result<Value> {
+    check_range("numbers.range", a)?;
     own("numbers.range", a)
+}
+
+fn range_step(a: &[Value]) -> Result<Value> {
+    check_range("numbers.range_step", a)?;
+    own("numbers.range_step", a)
 }
 
 /// Whether a time has a zone with a clock of its own.

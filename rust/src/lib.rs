@@ -6,6 +6,7 @@ mod cel;
 mod files;
 mod globs;
 mod input;
+mod memory;
 mod numbers;
 mod regex_go;
 mod rego;
@@ -14,10 +15,6 @@ mod sprintf;
 mod yaml;
 
 use pyo3::prelude::*;
-
-/// YAML and Rego allocate many small objects: this allocator needs half the time of the system's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Runs `work` over all items on at most `jobs` threads, each with a state of its own; results keep the items' order.
 fn spread<Item: Sync, State, Output: Send>(

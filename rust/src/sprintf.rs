@@ -3,6 +3,7 @@
 //!
 //! Sources: OPA `v1/topdown/strings.go` (builtinSprintf), Go `fmt/print.go` and `fmt/format.go`.
 
+use crate::memory::{check_size, refuse_text, MAX_TEXT};
 use regorus::Value;
 
 /// A value as OPA passes it to Go.
@@ -28,17 +29,21 @@ struct Flags {
 /// The longest width or precision that Go accepts.
 const MOST: i64 = 1_000_000;
 
-pub fn sprintf(arguments: Vec<Value>) -> anyhow::Result<Value> {
+pub fn sprintf(arguments: &[Value]) -> anyhow::Result<Value> {
     let (Value::String(format), Value::Array(values)) = (&arguments[0], &arguments[1]) else {
         anyhow::bail!("`sprintf` expects a string and an array");
     };
+    check_size("sprintf", std::slice::from_ref(&arguments[1]))?;
     let is_quoted = |value: &Value| format.contains('q') || !matches!(value, Value::String(_));
     let may_escape = values.iter().any(|value| is_quoted(value) && has_unusual_letters(value));
     if may_escape || is_doubtful(format, values.as_slice()) {
         anyhow::bail!("the embedded engine differs from OPA: sprintf: the format {format:?} on such values; set `engine: opa`");
     }
     let given: Vec<Given> = values.iter().map(taken).collect();
-    Ok(Value::from(formatted(format, &given)))
+    match formatted(format, &given) {
+        Some(text) => Ok(Value::from(text)),
+        None => refuse_text("sprintf"),
+    }
 }
 
 /// Whether Go may write a character of a text as an escape where it quotes it: neither ASCII nor a letter or digit.
@@ -126,10 +131,14 @@ fn term(value: &Value) -> String {
     }
 }
 
-fn formatted(format: &str, given: &[Given]) -> String {
+/// None if the text is too long.
+fn formatted(format: &str, given: &[Given]) -> Option<String> {
     let letters: Vec<char> = format.chars().collect();
     let (mut out, mut at, mut next, mut is_reordered) = (String::new(), 0, 0, false);
     while at < letters.len() {
+        if out.len() > MAX_TEXT {
+            return None;
+        }
         if letters[at] != '%' {
             out.push(letters[at]);
             at += 1;
@@ -180,7 +189,7 @@ fn formatted(format: &str, given: &[Given]) -> String {
         let more: Vec<String> = given[next..].iter().map(|value| format!("{}={}", kind(value), one('v', value, &Flags::default()))).collect();
         out.push_str(&format!("%!(EXTRA {})", more.join(", ")));
     }
-    out
+    (out.len() <= MAX_TEXT).then_some(out)
 }
 
 /// Reads `[3]`: the next value is the third. Returns whether there is such a value, if an index is written.

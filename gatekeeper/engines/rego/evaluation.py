@@ -76,6 +76,8 @@ def _sort_answers(answers: Sequence[QueryResult], resources: Sequence[Resource],
         if answer.error:
             name = rule.name if rule else answer.query
             error = secret_masks.hide_values(answer.error, resource, rule.module.text if rule else "")
+            if rule and rule.module.path not in error:
+                error = f"{rule.module.path}: {error}"
             reason = f"rule {name} could not be evaluated on {resource.ref}: {error}"
             result.gaps.append(Gap(resource.origin.file, reason, is_fatal=True))
             result.failed_indexes.add(answer.input_index)

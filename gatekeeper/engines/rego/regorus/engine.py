@@ -21,6 +21,8 @@ NATIVE_MODULE_MISSING = (
     "the embedded Rego engine was not built (it needs a Rust compiler at install time): "
     "install Rust and reinstall, or set `engine: opa` in gatekeeper.yaml"
 )
+# Bytes that the evaluation of a rule may add to the memory of the process.
+MEMORY_LIMIT = 1 << 30
 
 
 def is_available() -> bool:
@@ -34,17 +36,19 @@ class RegorusEngine:
     Args:
         timeout: seconds that one rule may take on one resource.
         jobs: the number of threads.
+        memory_limit: bytes that one rule may add to the memory of the process on one resource.
 
     Raises:
         PolicyError: the engine was not built, or a policy does not compile or is not supported.
     """
 
-    def __init__(self, policies: PolicySet, timeout: float, jobs: int) -> None:
+    def __init__(self, policies: PolicySet, timeout: float, jobs: int, memory_limit: int = MEMORY_LIMIT) -> None:
         if Rego is None:
             raise PolicyError(NATIVE_MODULE_MISSING)
         self._policies = policies
         self._limit_ms = int(timeout * 1000)
         self._jobs = jobs
+        self._memory_limit = memory_limit
         self._rego = self._load()
 
     @property
@@ -60,7 +64,7 @@ class RegorusEngine:
         return rego
 
     def _load(self, is_lenient: bool = False) -> Rego:
-        rego = Rego(self._limit_ms)
+        rego = Rego(self._limit_ms, self._memory_limit)
         modules = self._policies.modules
         if not is_lenient:
             # The library calls nothing outside of itself, as tests prove, and no rule of it is recursive.
@@ -77,7 +81,13 @@ class RegorusEngine:
         results = self._evaluate_with(self._rego, inputs)
         if any(_needs_lenient_rewrite(result) for result in results):
             results = self._replace_results(results, inputs)
-        return [result._replace(error=_shorten_error(result.error)) if result.error else result for result in results]
+        return [result._replace(error=self._shorten(result.error)) if result.error else result for result in results]
+
+    def _shorten(self, error: str) -> str:
+        if "exceeded memory limit" in error:
+            limit = f"needs more than {self._memory_limit >> 20} MB of memory: build smaller texts and collections"
+            return _shorten_error(error, limit)
+        return _shorten_error(error)
 
     def _replace_results(
         self, results: Sequence[QueryResult], inputs: Sequence[tuple[bytes, Sequence[str]]]
@@ -156,13 +166,13 @@ def _add_module(rego: Rego, module: RegoModule, is_lenient: bool) -> None:
     raise PolicyError(f"{module.path}: does not compile (read as Rego {version}): {_shorten_error(errors[0])}")
 
 
-def _shorten_error(error: str) -> str:
+def _shorten_error(error: str, message: str = "") -> str:
     """Shortens an error of regorus, which shows the line and a caret, to one line with position and hint."""
     if not error:
         return ""
     lines = [line.strip() for line in error.strip().splitlines()]
     position = next((line.removeprefix("--> ") for line in lines if line.startswith("--> ")), "")
-    message = next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[-1])
+    message = message or next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[-1])
     if "execution time" in error or "time limit" in error:
         message = "took longer than `policies.timeout`"
     if "could not find function" in message:

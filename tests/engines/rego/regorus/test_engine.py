@@ -91,7 +91,7 @@ def test_public_policies_have_the_same_findings_with_both_engines(folder: str) -
 
 def test_print_of_a_rule_shows_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     """The input can be a Secret."""
-    engine = Rego(1000)
+    engine = Rego(1000, 1 << 30)
     rules = [f'print("value", input.data)\n  msg := "{n}"' for n in range(2)]
     for n, rule in enumerate(rules):
         engine.add_policy(f"{n}.rego", f"package p{n}\nimport rego.v1\ndeny contains msg if {{\n  {rule}\n}}", False)
@@ -115,7 +115,7 @@ def test_an_input_reaches_a_rule_as_it_is() -> None:
         "others": [None, True, False, [], {}, [[{"a": {"a": {"a": [1]}}}]]],
         "k" * 100: {"kk": 1, "kak": 2, "kbk": 3, "$serde_json::private::Number": "1"},
     }
-    rego = Rego(5000)
+    rego = Rego(5000, 1 << 30)
     rego.add_policy("a.rego", "package a\n\nimport rego.v1\n\nx contains input\n", False)
     texts = [orjson.dumps(value), orjson.dumps([value]), b"7", b'"x"', b"null"]
     answers = rego.evaluate([(text, 0) for text in texts], [[0]], ["data.a.x"], 1)
@@ -126,7 +126,7 @@ def test_an_input_reaches_a_rule_as_it_is() -> None:
     "text", [b"", b"{", b"[1] 2", b"{1: 2}", b"\xff", b'"\xff"', b"[" * 200 + b"]" * 200, b"1e999"]
 )
 def test_an_input_that_is_no_json_is_an_error(text: bytes) -> None:
-    rego = Rego(5000)
+    rego = Rego(5000, 1 << 30)
     rego.add_policy("a.rego", "package a\n\nimport rego.v1\n\nx contains 1\n", False)
     [(_, _, found, error)] = rego.evaluate([(text, 0)], [[0]], ["data.a.x"], 1)
     assert found is None and error
