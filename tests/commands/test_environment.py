@@ -126,23 +126,21 @@ def test_a_damaged_cache_is_not_used(root: Path, tmp_path: Path, damage: Callabl
 
 
 LIMITS = {
-    "few files": (resource.RLIMIT_NOFILE, 64, 0),
-    "little memory": (resource.RLIMIT_AS, 1 << 30, 0),
-    "files of no size": (resource.RLIMIT_FSIZE, 0, 3),
+    "few files": (resource.RLIMIT_NOFILE, 64),
+    "little memory": (resource.RLIMIT_AS, 1 << 30),
+    # Nothing can be kept, and nothing needs to be.
+    "files of no size": (resource.RLIMIT_FSIZE, 0),
 }
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_a_limit_of_the_machine_is_a_message(root: Path, limit: str) -> None:
-    kind, size, status = LIMITS[limit]
+def test_a_check_runs_within_the_limits_of_the_machine(root: Path, limit: str) -> None:
+    kind, size = LIMITS[limit]
     code = f"import resource; resource.setrlimit({kind}, ({size}, {size})); from gatekeeper.cli import entry; entry()"
     done = subprocess.run(
         [sys.executable, "-c", code, "check", root], capture_output=True, text=True, timeout=100, check=False
     )
-    assert done.returncode == status, done.stdout + done.stderr
-    assert done.stderr == ""
-    if status:
-        assert "gatekeeper-upstream cannot be started: No usable temporary directory" in done.stdout
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])

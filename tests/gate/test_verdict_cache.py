@@ -66,7 +66,8 @@ def entries(kept: Path) -> list[Path]:
 def test_second_run_has_an_identical_report(run: Run, kept: Path) -> None:
     cold = run()
     made = {path: path.stat().st_mtime_ns for path in entries(kept)}
-    assert cold[0] == 1 and "images/latest-tag" in cold[1] and len(made) == 3
+    # The verdict, the index of the files, the library and the schema of the kind.
+    assert cold[0] == 1 and "images/latest-tag" in cold[1] and len(made) == 4
     assert run() == cold == run("--no-cache")
     assert {path: path.stat().st_mtime_ns for path in entries(kept)} == made, "nothing was judged anew"
 
@@ -114,10 +115,10 @@ def test_a_key_that_others_can_read_is_not_used(run: Run, kept: Path, tmp_path: 
 
 def test_machines_can_share_a_cache_by_a_common_key(run: Run, kept: Path, tmp_path: Path) -> None:
     cold = run(GATEKEEPER_CACHE_KEY="k" * 32)
-    assert not (tmp_path / "config").exists() and len(entries(kept)) == 3
+    assert not (tmp_path / "config").exists() and len(entries(kept)) == 4
     assert run(GATEKEEPER_CACHE_KEY="k" * 32) == cold
     assert run(GATEKEEPER_CACHE_KEY="l" * 32) == cold
-    assert len(entries(kept)) == 6
+    assert len(entries(kept)) == 8
 
 
 def test_read_only_home_does_not_fail_the_check(run: Run, kept: Path, tmp_path: Path) -> None:
@@ -192,7 +193,7 @@ def test_policy_that_uses_the_clock_is_not_cached(root: Path, run: Run, kept: Pa
     )
     (root / "gatekeeper.yaml").write_text("library: {profile: 'off'}\npolicies: {paths: [policy]}\n")
     assert run() != run()
-    assert entries(kept) == []
+    assert len(entries(kept)) == 1, "the schema of the kind alone"
 
 
 @needs("gatekeeper-upstream")

@@ -12,6 +12,7 @@ from gatekeeper.engines.rego.bundles import resolver
 from gatekeeper.engines.rego.bundles.bundle_files import Bundle
 from gatekeeper.errors import ToolError
 from gatekeeper.host import toolchain
+from gatekeeper.host.cache import user_cache_dir
 from gatekeeper.host.process import run_command
 from gatekeeper.model import Verdict
 from tests.conftest import Repository, command, judge, needs
@@ -35,7 +36,11 @@ OPA = opa()
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # The programs are those of this user, whether or not another test has started them.
+    tools = user_cache_dir() / "tools"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    user_cache_dir().mkdir(parents=True)
+    (user_cache_dir() / "tools").symlink_to(tools)
     return tmp_path / "cache"
 
 
