@@ -20,6 +20,7 @@ COMMANDS = {
     "config": "print the JSON Schemas of configuration files",
     "controller": "reconcile a cluster with Git, through the gate",
     "doctor": "check the installation and this repository's requirements",
+    "fetch": "fetch and lock charts that come from elsewhere",
     "graph": "print references between objects, and which are missing",
     "init": "create a GitOps repository, or add the gate to one",
     "keys": "create and list keys for sealing",

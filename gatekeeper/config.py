@@ -7,7 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
+from gatekeeper.model import Severity
 from gatekeeper.named_tuple import NamedTuple
+from gatekeeper.sources.model import NO_SOURCES, LockedSources
 
 CONFIG_FILE = "gatekeeper.yaml"
 # The folder with the certificates that a repository seals its secrets with.
@@ -19,7 +21,9 @@ class Config(NamedTuple):
     """All settings, with their defaults. Folders are relative to the repository's root.
 
     Attributes:
+        chart_severity: of an error in a chart from elsewhere that no value of the repository sets.
         toolchain: the external programs, at the versions that `gatekeeper.lock` pins.
+        sources: the charts, artifacts and files from elsewhere that it pins.
     """
 
     kubernetes: str = DEFAULT_KUBERNETES_VERSION
@@ -46,11 +50,13 @@ class Config(NamedTuple):
     waivers: str = "waivers.yaml"
     baseline: str = "gatekeeper-baseline.json"
     waiver_days: float = 365.0
+    chart_severity: Severity = "warning"
     timeout: float = 60.0
     policy_timeout: float = 5.0
     builtins: tuple[str, ...] = ()
     mutate: str = "note"
     toolchain: Toolchain = DEFAULT_TOOLCHAIN
+    sources: LockedSources = NO_SOURCES
 
     @property
     def is_mutation_applied(self) -> bool:

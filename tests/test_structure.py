@@ -26,12 +26,12 @@ OUTERMOST = {"cli", "controller.runtime.worker", "controller.runtime.http_server
 # Packages, lowest first: each may import only packages of its own layer and of the layers above it in this table.
 LAYERS = (
     {"errors", "file_names", "model", "named_tuple", "protocols", "secret_value", "_native"},
-    {"kube", "host", "gocompat"},
+    {"kube", "host", "gocompat", "sources"},
     {"config"},
     {"workspace", "report", "repositories", "upstream"},
     {"sealedsecrets", "sops"},
     {"render", "cluster"},
-    {"apply", "stores"},
+    {"apply", "fetch", "stores"},
     {"externalsecrets"},
     {"engines"},
     {"gate"},

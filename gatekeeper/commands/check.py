@@ -16,7 +16,6 @@ from gatekeeper.gate import cache_key, verdict_cache
 from gatekeeper.gate.request import BaseComparison, CheckRequest
 from gatekeeper.host import cache, git_history, git_state
 from gatekeeper.host.background import BackgroundCall
-from gatekeeper.host.toolchain import Toolchain
 from gatekeeper.model import Verdict
 from gatekeeper.report.formats import REPORT_FORMATS
 from gatekeeper.secret_value import SecretBytes
@@ -24,6 +23,7 @@ from gatekeeper.terminal.options import create_parser
 from gatekeeper.terminal.progress import build_progress_bar
 from gatekeeper.terminal.report_output import parse_output, write_report
 from gatekeeper.workspace import config_loader, lockfile
+from gatekeeper.workspace.lockfile import EMPTY_LOCK, Lock
 
 EXAMPLES = """examples:
   gatekeeper check
@@ -187,9 +187,13 @@ def _run_check(request: CheckRequest) -> Verdict:
 
 def _build_base_comparison(args: argparse.Namespace, settings: config.Config) -> BaseComparison:
     named = [Path(path).resolve() for path in (*args.policy, *([args.config] if args.config else []))]
-    return BaseComparison(
-        lambda copy: _apply_flags(config_loader.load(copy, args.config, settings.toolchain), args), named
-    )
+
+    def load(copy: Path) -> config.Config:
+        # The same programs render both, but each from the charts that it pins.
+        lock = Lock(settings.toolchain, lockfile.load_sources(copy))
+        return _apply_flags(config_loader.load(copy, args.config, lock), args)
+
+    return BaseComparison(load, named)
 
 
 def _read_keys(paths: Sequence[Path]) -> list[tuple[str, SecretBytes]]:
@@ -216,14 +220,14 @@ def _reject_conflicting_options(args: argparse.Namespace) -> None:
 def _load_settings(args: argparse.Namespace, root: Path, index: git_state.StagedState | None) -> config.Config:
     if index is None:
         return _apply_flags(config_loader.load(root, args.config), args)
-    lock = index.contents.get(lockfile.LOCK_FILE)
-    tools = Toolchain() if lock is None else lockfile.parse(lock, lockfile.LOCK_FILE)
+    staged_lock = index.contents.get(lockfile.LOCK_FILE)
+    lock = EMPTY_LOCK if staged_lock is None else lockfile.parse(staged_lock, lockfile.LOCK_FILE)
     if args.config:
-        return _apply_flags(config_loader.load(root, args.config, tools), args)
+        return _apply_flags(config_loader.load(root, args.config, lock), args)
     staged = index.contents.get(config.CONFIG_FILE)
     if staged is None:
-        return _apply_flags(config.Config(toolchain=tools), args)
-    settings = config_loader.parse(staged, config.CONFIG_FILE, tools)
+        return _apply_flags(config.Config(toolchain=lock.tools, sources=lock.sources), args)
+    settings = config_loader.parse(staged, config.CONFIG_FILE, lock)
     return _apply_flags(settings, args)
 
 

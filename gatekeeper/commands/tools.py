@@ -42,7 +42,7 @@ def tools(arguments: list[str]) -> int:
         if name not in programs.TOOLS:
             parser.error(f"unknown tool `{name}`; known tools: {', '.join(programs.TOOLS)}")
     root = config_loader.find_root(Path.cwd())
-    tools = lockfile.load(root, is_rewritten=args.action == "lock")
+    tools = lockfile.load(root, is_rewritten=args.action == "lock").tools
     if args.action == "lock":
         return _lock_tools(root, tools, args.names or programs.PINNED_TOOLS)
     names = args.names or needed_tools.list_tools_to_install(root)
@@ -98,5 +98,5 @@ def _lock_tools(root: Path, tools: Toolchain, names: Sequence[str]) -> int:
             digests[name] = programs.hash_file(tools.find(name))
         except ToolError as error:
             sys.stderr.write(f"{error}\n")
-    sys.stdout.write(f"{lockfile.write(root, tools, digests)}\n")
+    sys.stdout.write(f"{lockfile.write_tools(root, tools, digests)}\n")
     return 0

@@ -19,7 +19,7 @@ GROUP_MESSAGES = {
     "render/random-value": "{count} values of the Secret are new with each rendering, made at random: {keys}",
 }
 # Rules whose message names the cause completely, such as the missing object: equal messages have one cause.
-CAUSE_RULES = {"references/missing", "references/key", "references/store", "schema/missing"}
+CAUSE_RULES = {"references/missing", "references/key", "references/store", "schema/missing", "sources/unlocked"}
 SEVERITY_ORDER: tuple[Severity, ...] = ("error", "warning", "info")
 MAX_LISTED_KEYS = 20
 

@@ -12,7 +12,7 @@ from gatekeeper.engines.admission import mutation
 from gatekeeper.engines.protocol import Engine, EngineContext, EngineResult, PrivateKeys
 from gatekeeper.engines.registry import ENGINES, evaluate_engines, sort_by_end
 from gatekeeper.engines.rego.bundles import resolver
-from gatekeeper.gate import finding_groups, impact, waivers
+from gatekeeper.gate import chart_findings, finding_groups, impact, waivers
 from gatekeeper.gate.shards import WHOLE_REPOSITORY, Shard
 from gatekeeper.gate.waivers import UNUSED_WAIVER_RULE
 from gatekeeper.host import program_failures
@@ -147,8 +147,9 @@ def check_and_render_tree(tree: Tree, config: Config, options: CheckOptions) -> 
     context, unapplied = mutation.apply_mutations(context)
     gaps += unapplied
     result = _run_engines(context, ENGINES.values(), options)
+    found = [*_select_findings((*rendered.findings, *code.findings), shard), *result.findings]
     result = result._replace(
-        findings=[*_select_findings((*rendered.findings, *code.findings), shard), *result.findings],
+        findings=list(chart_findings.attribute_findings(found, resources, config.chart_severity)),
         gaps=[*(gap for gap in gaps if shard.contains(gap.file)), *result.gaps],
     )
     verdict = _build_verdict(context, result, options)._replace(shard=shard.position)

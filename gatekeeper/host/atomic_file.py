@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 
@@ -15,7 +16,7 @@ def write(path: Path, content: bytes, mode: int | None = None) -> None:
             gives a new file the default ones.
     """
     target = path.resolve()
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    partial = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}")
     kept = stat.S_IMODE(target.stat().st_mode) if mode is None and target.exists() else None
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     try:

@@ -1,6 +1,7 @@
 """Runs other programs: without a shell, with a time limit, without network, and with nothing left running.
 
-Only this module starts programs that end by themselves; servers are started where they are used.
+Only this module starts programs that end by themselves, or that end with their input; servers are started where they
+are used.
 """
 
 from __future__ import annotations
@@ -195,6 +196,32 @@ class LineProcessPool:
     def _close_all(self) -> None:
         while self._idle:
             self._idle.pop().close()
+
+
+def start_process(
+    program: Path, name: str, options: Sequence[str], environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """Starts a program that answers on its output, in an empty folder that is gone as soon as the program is in it.
+
+    It has a process group of its own, so that Ctrl-C in a terminal does not end it below calls that wait.
+
+    Raises:
+        ToolError: it cannot be started.
+    """
+    try:
+        with open_scratch_folder(f"{name}-") as folder:
+            return subprocess.Popen(
+                [str(program.absolute()), *options],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd=folder,
+                env=dict(environment),
+                process_group=0,
+            )
+    except OSError as error:
+        program_failures.note_failure()
+        raise ToolError(f"{name} cannot be started: {error.strerror or error}") from error
 
 
 @contextmanager

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from gatekeeper.config import Config
 from gatekeeper.render import appliers, kustomize, post_build
 from gatekeeper.render.common_metadata import set_common_metadata
-from gatekeeper.render.helm import charts, post_render
+from gatekeeper.render.helm import api_versions, charts, post_render
+from gatekeeper.render.helm.chart_content import ArchivedChart, LocalChart
 from gatekeeper.render.helm.charts import ChartOutput
 from gatekeeper.render.inputs import RenderInputs
 from gatekeeper.render.kustomization_graph import find_links
 from gatekeeper.render.kustomize import KustomizeTarget
-from gatekeeper.render.model import AppliedFolder, BuildOutput, BuildUnit, ChartUse
+from gatekeeper.render.model import AppliedFolder, BuildOutput, BuildUnit, ChartContent, ChartUse
+from gatekeeper.sources.source_cache import open_source_cache
 from gatekeeper.upstream.client import open_client
-from gatekeeper.upstream.helm import ChartFiles
 from gatekeeper.upstream.kustomization import KustomizationBuilder
 
 
@@ -32,13 +33,14 @@ class Builder:
         )
         self._targets: dict[tuple[BuildUnit, bytes, bool], BuildOutput] = {}
         self._charts: dict[object, ChartOutput] = {}
-        self._chart_files: dict[str, ChartFiles] = {}
+        self._chart_contents: dict[str, ChartContent] = {}
+        self._cache = open_source_cache()
 
     def with_inputs(self, inputs: RenderInputs) -> Builder:
         """A builder over other inputs from the same files, which shares the results of this one."""
         other = Builder(inputs)
         other._targets, other._charts, other._kustomizations = self._targets, self._charts, self._kustomizations
-        other._chart_files = self._chart_files
+        other._chart_contents = self._chart_contents
         return other
 
     def build_units(
@@ -119,12 +121,30 @@ class Builder:
         Args:
             config: has the Kubernetes version to render for, which an Application may choose.
         """
-        key = (*use[:5], config.kubernetes)
+        key = (use.rendering_key, config.kubernetes)
         output = self._charts.get(key)
         if output is None:
-            output = charts.build_chart(self.inputs.tree, use, self.inputs.files_by_path, config, self._chart_files)
+            chart = self._find_chart(use)
+            output = charts.build_chart(self.inputs.tree, use, chart, self.inputs.files_by_path, config)
             self._charts[key] = output
         part = output.complete if use.include_crds else output.templates
         if use.release_object is None:
             return part
         return post_render.post_render(part, use.release_object, use.post_rendering, config)
+
+    def reads_api_versions(self, use: ChartUse) -> bool:
+        """Whether a chart can render something else in a cluster with other API versions."""
+        return self._find_chart(use).contains(api_versions.WORD)
+
+    def _find_chart(self, use: ChartUse) -> ChartContent:
+        """The content of a chart, read once for all its uses."""
+        chart = self._chart_contents.get(use.chart)
+        if chart is None:
+            fetched = use.fetched
+            chart = (
+                LocalChart(self.inputs.tree, use.chart)
+                if fetched is None
+                else ArchivedChart(fetched.name, fetched.pin.digest, self._cache)
+            )
+            self._chart_contents[use.chart] = chart
+        return chart

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from pathlib import PurePosixPath
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, Protocol
 
 import orjson
 
 from gatekeeper.errors import ToolError
 from gatekeeper.model import FieldPath, Finding, Gap, Location, ParsedDocument, Resource
 from gatekeeper.named_tuple import NamedTuple
-from gatekeeper.workspace.tree import ParsedFile
+from gatekeeper.sources.model import SourcePin
+from gatekeeper.upstream.helm_release import ChartFiles, FluxValues
+from gatekeeper.workspace.tree import ParsedFile, Tree
 
 # The data of ConfigMaps, by namespace and name.
 ConfigMapData = Mapping[tuple[str, str], Mapping[str, str]]
@@ -61,12 +63,28 @@ class BuildOutput(NamedTuple):
     gaps: list[Gap]
 
 
+class FetchedChart(NamedTuple):
+    """A chart from elsewhere, which the lock pins.
+
+    Attributes:
+        location: the line of the repository that names it.
+    """
+
+    name: str
+    pin: SourcePin
+    location: Location
+
+
 class ChartUse(NamedTuple):
     """One way in which the repository uses a chart: values files first, then values in a resource.
 
     Attributes:
+        chart: the folder of the chart, or the digest of one from elsewhere.
         inline_values: the merged values of a resource, as JSON; empty if there are none.
         located_values: the locations of those values, the ones with the highest precedence first.
+        fetched: the chart, if it is from elsewhere.
+        api_versions: those of custom resources, `group/version` and `group/version/Kind`.
+        flux: the values of a HelmRelease, which come after those of the files.
         include_crds: whether the chart's CRDs are rendered, too.
         release_object: the HelmRelease, if it changes what is rendered.
         post_rendering: how it does that, as JSON: its `postRenderers` and `commonMetadata`; empty if it does not.
@@ -81,6 +99,62 @@ class ChartUse(NamedTuple):
     include_crds: bool = False
     release_object: Resource | None = None
     post_rendering: bytes = b""
+    fetched: FetchedChart | None = None
+    flux: FluxValues | None = None
+    api_versions: tuple[str, ...] = ()
+
+    def with_api_versions(self, names: Iterable[str]) -> ChartUse:
+        """The same use in a cluster that serves these, too."""
+        return self._replace(api_versions=tuple(sorted(names)))
+
+    @property
+    def rendering_key(self) -> tuple[object, ...]:
+        """What the templates are rendered from: uses with the same key render the same."""
+        return (
+            self.chart,
+            self.release,
+            self.namespace,
+            self.values_files,
+            self.inline_values,
+            self.flux,
+            self.api_versions,
+        )
+
+
+class ChartContent(Protocol):
+    """The files of a chart."""
+
+    @property
+    def tree(self) -> Tree:
+        """The tree that has the files."""
+
+    @property
+    def folder(self) -> str:
+        """The folder of the chart in the tree."""
+
+    @property
+    def files(self) -> ChartFiles:
+        """The files as they are rendered.
+
+        Raises:
+            ToolError: they cannot be read.
+        """
+
+    def contains(self, word: bytes) -> bool:
+        """Whether a file of the chart or of its dependencies contains a word."""
+
+    def find_faults(self) -> list[Gap]:
+        """Why the chart cannot be rendered, known without Helm; empty if it may be possible."""
+
+    def find_cluster_calls(self) -> list[Gap]:
+        """The functions of its templates whose results only a cluster knows."""
+
+    def unpack(self, folder: Path) -> None:
+        """Writes the files of the chart and of its dependencies to a folder.
+
+        Raises:
+            ToolError: they cannot be read.
+        """
 
 
 class LocatedValues(NamedTuple):

@@ -12,9 +12,10 @@ from gatekeeper.model import Finding, Gap, Resource
 from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render import appliers, build_units, findings, manifests
 from gatekeeper.render.builder import Builder
-from gatekeeper.render.helm import chart_uses
+from gatekeeper.render.helm import api_versions, chart_requests, chart_uses, release_values
 from gatekeeper.render.inputs import add_appliers, collect_inputs
-from gatekeeper.render.model import AppliedFolder, BuildOutput, BuildUnit
+from gatekeeper.render.model import AppliedFolder, BuildOutput, BuildUnit, ChartUse
+from gatekeeper.sources.model import RequestedSource
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.file_selection import build_tree
 from gatekeeper.workspace.tree import ParsedFile, Tree
@@ -29,6 +30,7 @@ class RenderedTree(NamedTuple):
     Attributes:
         resource_groups: the resources of each build, with the file or folder that they were rendered from.
         builder: has the inputs and every build, to apply what was checked.
+        requests: what the tree takes from elsewhere, locked or not.
         target_namespaces: the namespaces that controllers apply a resource group to, by its name, for objects that name
             none; groups without an Application are missing.
     """
@@ -38,6 +40,7 @@ class RenderedTree(NamedTuple):
     gaps: list[Gap]
     builder: Builder
     target_namespaces: dict[str, list[str]]
+    requests: list[RequestedSource]
 
     @property
     def resources(self) -> list[Resource]:
@@ -64,7 +67,10 @@ def render_tree(
         on_progress: receives how many of how many builds are done.
     """
     inputs = collect_inputs(tree, parsed_files, config)
-    rendered = RenderedTree([], *findings.check_files(parsed_files), Builder(inputs), {})
+    rendered = _start(Builder(inputs))
+    found, gaps = findings.check_files(parsed_files)
+    rendered.findings.extend(found)
+    rendered.gaps.extend(gaps)
     rendered.findings.extend(
         finding
         for parsed in inputs.plain_files
@@ -82,6 +88,11 @@ def render_tree(
     _render_charts(rendered, jobs, on_progress)
     rendered.gaps.extend(findings.find_unset_variables(rendered.resources))
     return rendered
+
+
+def _start(builder: Builder) -> RenderedTree:
+    """A tree of which nothing is rendered yet."""
+    return RenderedTree(resource_groups=[], findings=[], gaps=[], builder=builder, target_namespaces={}, requests=[])
 
 
 def _render_units(rendered: RenderedTree, on_progress: BuildProgress) -> None:
@@ -131,13 +142,41 @@ def _render_charts(rendered: RenderedTree, jobs: int, on_progress: BuildProgress
     """Renders all charts of the tree, once for each set of values."""
     builder, inputs = rendered.builder, rendered.builder.inputs
     inflated = {chart for part in inputs.kustomizations.values() for chart in part.local_charts}
-    sources = chart_uses.ChartSources(inputs.tree, inputs.chart_folders, inputs.files_by_path, inputs.config_maps)
-    uses, gaps = chart_uses.find_chart_uses(rendered.resources, sources, inflated)
+    resources = rendered.resources
+    sources = chart_uses.ChartSources(
+        tree=inputs.tree,
+        folders=inputs.chart_folders,
+        files=inputs.files_by_path,
+        values_objects=release_values.collect_values_objects(resources),
+        objects=chart_requests.collect_source_objects(resources),
+        locked=inputs.config.sources,
+    )
+    uses, gaps, found, requests = chart_uses.find_chart_uses(resources, sources, inflated)
     rendered.gaps.extend(gaps)
-    tasks = [partial(builder.build_chart, use, inputs.config) for use in uses]
-    for number, (use, output) in enumerate(zip(uses, _run_in_parallel(tasks, jobs), strict=True)):
-        on_progress(number + 1, len(uses))
-        rendered.add_output(use.chart, output)
+    rendered.findings.extend(found)
+    rendered.requests.extend(requests)
+    known = api_versions.collect_api_versions(resources)
+    outputs = _build_charts(builder, [use.with_api_versions(known) for use in uses], jobs, on_progress)
+    shown = api_versions.collect_api_versions(resource for output in outputs for resource in output.resources)
+    if shown - known:
+        # The CRDs of one chart decide what others render.
+        again = [number for number, use in enumerate(uses) if builder.reads_api_versions(use)]
+        changed = [uses[number].with_api_versions(known | shown) for number in again]
+        for number, output in zip(again, _build_charts(builder, changed, jobs, on_progress), strict=True):
+            outputs[number] = output
+    for use, output in zip(uses, outputs, strict=True):
+        rendered.add_output(use.chart if use.fetched is None else use.fetched.location.file, output)
+
+
+def _build_charts(
+    builder: Builder, uses: Sequence[ChartUse], jobs: int, on_progress: BuildProgress
+) -> list[BuildOutput]:
+    tasks = [partial(builder.build_chart, use, builder.inputs.config) for use in uses]
+    outputs = []
+    for output in _run_in_parallel(tasks, jobs):
+        outputs.append(output)
+        on_progress(len(outputs), len(uses))
+    return outputs
 
 
 def render_applied_folders(
@@ -199,7 +238,7 @@ def read_chart(root: Path, config: Config, jobs: int) -> RenderedTree:
     """The inputs of a chart from a chart repository, of which nothing is rendered yet."""
     tree = build_tree([root], root, ())
     parsed_files, _ = documents.parse_tree(tree, jobs)
-    return RenderedTree([], [], [], Builder(collect_inputs(tree, parsed_files, config)), {})
+    return _start(Builder(collect_inputs(tree, parsed_files, config)))
 
 
 def _run_in_parallel(tasks: Sequence[Callable[[], BuildOutput]], jobs: int) -> Iterator[BuildOutput]:

@@ -20,6 +20,7 @@ from gatekeeper.errors import ToolError
 from gatekeeper.host.background import BackgroundCall
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.upstream.process_losses import ProcessLosses
+from gatekeeper.upstream.surroundings import NO_SURROUNDINGS, Surroundings
 from gatekeeper.upstream.worker import PROGRAM, LateCallError, SilentProcessError, UpstreamWorker, WorkerLostError
 
 Result = TypeVar("Result")
@@ -33,14 +34,20 @@ class UpstreamClient:
     Args:
         find_program: returns the path of the program.
         kubernetes: the version of Kubernetes (`1.34`) that it emulates.
-        name: see `UpstreamWorker`.
+        name, surroundings: see `UpstreamWorker`.
     """
 
     def __init__(
-        self, find_program: Callable[[], Path], version: str, kubernetes: str = "", name: str = PROGRAM
+        self,
+        find_program: Callable[[], Path],
+        version: str,
+        kubernetes: str = "",
+        name: str = PROGRAM,
+        *,
+        surroundings: Surroundings = NO_SURROUNDINGS,
     ) -> None:
         self._find_program, self._version, self._kubernetes = find_program, version, kubernetes
-        self._name = name
+        self._name, self._surroundings = name, surroundings
         self._worker: UpstreamWorker | None = None
         self._lock = threading.Lock()
         self._separate = threading.BoundedSemaphore(MAX_SEPARATE_PROCESSES)
@@ -68,7 +75,9 @@ class UpstreamClient:
         program = self._find_program()
         self._losses.check()
         try:
-            return UpstreamWorker(program, self._version, self._kubernetes, name=self._name)
+            return UpstreamWorker(
+                program, self._version, self._kubernetes, name=self._name, surroundings=self._surroundings
+            )
         except ToolError as error:
             self._losses.add(str(error), is_silent=isinstance(error.__cause__, SilentProcessError))
             raise

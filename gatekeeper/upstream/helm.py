@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,43 +13,11 @@ from gatekeeper.errors import ToolError
 from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.upstream.answers import decode_answer
 from gatekeeper.upstream.client import UpstreamClient
+from gatekeeper.upstream.helm_release import ChartFiles, HelmRelease
 from gatekeeper.upstream.worker import UpstreamWorker
 
 # Helm refuses larger files, so only their size is sent.
 MAX_FILE_BYTES = 5 * 1024 * 1024
-
-
-class ChartFiles(NamedTuple):
-    """The files of a chart's folder, as they are sent, and a digest of them."""
-
-    digest: str
-    files: Sequence[dict[str, Any]]
-
-
-class ValuesFile(NamedTuple):
-    """The content of a file of values, and its name in messages."""
-
-    name: str
-    content: bytes
-
-
-class HelmRelease(NamedTuple):
-    """The arguments of `helm template`.
-
-    Attributes:
-        kubernetes: the version of Kubernetes (`1.34`) in the capabilities.
-        values_files: the last one has the highest precedence.
-    """
-
-    name: str
-    namespace: str
-    kubernetes: str
-    values_files: Sequence[ValuesFile] = ()
-    api_versions: Sequence[str] = ()
-    set_values: Sequence[str] = ()
-    includes_crds: bool = True
-    skips_tests: bool = True
-    is_upgrade: bool = False
 
 
 def read_chart_files(folder: Path, repository: Path | None = None) -> ChartFiles:
@@ -126,10 +94,12 @@ def _render(worker: UpstreamWorker, chart: ChartFiles, release: HelmRelease, sec
         "includeCRDs": release.includes_crds,
         "skipTests": release.skips_tests,
         "isUpgrade": release.is_upgrade,
+        "flux": None if release.flux is None else release.flux.encode(),
     }
     answer = decode_answer(_decode_rendering, worker.call("helm-template", payload, seconds))
     if answer.is_unknown:
-        files = {"digest": chart.digest, "files": list(chart.files)}
+        archive = base64.b64encode(chart.archive).decode("ascii")
+        files = {"digest": chart.digest, "files": list(chart.files), "archive": archive}
         answer = decode_answer(_decode_rendering, worker.call("helm-chart", files, seconds))
         if not answer.fault:
             answer = decode_answer(_decode_rendering, worker.call("helm-template", payload, seconds))

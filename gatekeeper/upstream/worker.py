@@ -1,7 +1,6 @@
 """One running process of the Go program: pipelined calls with deadlines, and a watch on whether it still answers.
 
-The process gets no environment, and an empty folder that no longer exists as its working directory; it ends with its
-input. It has a process group of its own, so that Ctrl-C in a terminal does not end it below calls that wait.
+It ends with its input.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import select
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,9 @@ from typing import Any
 from gatekeeper.errors import ToolError
 from gatekeeper.host import program_failures
 from gatekeeper.host.background import PendingResult
-from gatekeeper.host.process import open_scratch_folder
+from gatekeeper.host.process import start_process
 from gatekeeper.upstream.frames import encode_frame, read_frame
+from gatekeeper.upstream.surroundings import NO_SURROUNDINGS, Surroundings
 
 PROGRAM = "gatekeeper-upstream"
 START_SECONDS = 20.0
@@ -75,13 +75,21 @@ class UpstreamWorker:
         version: the version that the program must have.
         kubernetes: the version of Kubernetes (`1.34`) that it shall emulate.
         name: the name of the program, and its options after a space.
+        surroundings: what the process gets beyond that.
 
     Raises:
         ToolError: the program cannot be started, or has another version.
     """
 
     def __init__(
-        self, program: Path, version: str, kubernetes: str, memory: int = MEMORY_BYTES, name: str = PROGRAM
+        self,
+        program: Path,
+        version: str,
+        kubernetes: str,
+        memory: int = MEMORY_BYTES,
+        name: str = PROGRAM,
+        *,
+        surroundings: Surroundings = NO_SURROUNDINGS,
     ) -> None:
         self._waiting: dict[int, _WaitingCall] = {}
         self._lock, self._write_lock = threading.Lock(), threading.Lock()
@@ -90,7 +98,8 @@ class UpstreamWorker:
         self._abandoned: set[int] = set()
         self._loss, self._loss_type, self._is_hung, self._heard = "", WorkerLostError, False, time.monotonic()
         self._name, _, options = name.partition(" ")
-        self._process = _start(program, self._name, [*options.split(), f"-memory={memory}"])
+        arguments = [*options.split(), *surroundings.options, f"-memory={memory}"]
+        self._process = start_process(program, self._name, arguments, surroundings.environment)
         self._reader = threading.Thread(target=self._read_answers, name=self._name, daemon=True)
         self._reader.start()
         try:
@@ -275,25 +284,3 @@ def _resolve(call: _WaitingCall, name: str, answer: Mapping[str, Any]) -> None:
 
 def _describe_delay(name: str, seconds: float) -> str:
     return f"{name} took longer than {seconds:g} seconds"
-
-
-def _start(program: Path, name: str, options: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Starts the program in an empty folder, which is gone as soon as the program is in it.
-
-    Raises:
-        ToolError: it cannot be started.
-    """
-    try:
-        with open_scratch_folder(f"{name}-") as folder:
-            return subprocess.Popen(
-                [str(program.absolute()), *options],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                cwd=folder,
-                env={},
-                process_group=0,
-            )
-    except OSError as error:
-        program_failures.note_failure()
-        raise ToolError(f"{name} cannot be started: {error.strerror or error}") from error

@@ -10,8 +10,8 @@ from gatekeeper.config import CONFIG_FILE, Config
 from gatekeeper.errors import UsageError
 from gatekeeper.host import json_text
 from gatekeeper.host.regular_file import read_regular_file
-from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN, Toolchain
 from gatekeeper.workspace import lockfile
+from gatekeeper.workspace.lockfile import EMPTY_LOCK, Lock
 
 # The place of each setting in the file: section, key, the field above, and its type.
 SETTINGS: tuple[tuple[str, str, str, type], ...] = (
@@ -43,6 +43,7 @@ SETTINGS: tuple[tuple[str, str, str, type], ...] = (
     ("waivers", "baseline", "baseline", str),
     ("waivers", "maxDays", "waiver_days", float),
     ("render", "timeout", "timeout", float),
+    ("charts", "severity", "chart_severity", str),
 )
 
 
@@ -50,6 +51,7 @@ ALLOWED_VALUES = {
     "engine": ("embedded", "opa"),
     "mutate": ("note", "apply"),
     "library": ("off", "default", "strict"),
+    "chart_severity": ("error", "warning", "info"),
 }
 
 
@@ -75,20 +77,20 @@ def find_root(path: Path) -> Path:
     return start
 
 
-def load(root: Path, config_file: Path | None, toolchain: Toolchain | None = None) -> Config:
+def load(root: Path, config_file: Path | None, lock: Lock | None = None) -> Config:
     """The settings of a repository, or the defaults if it has no `gatekeeper.yaml`.
 
     Args:
         config_file: read this file instead of the repository's own.
-        toolchain: use these programs instead of those that `gatekeeper.lock` pins.
+        lock: use this instead of `gatekeeper.lock`.
 
     Raises:
         UsageError: `gatekeeper.yaml` or `gatekeeper.lock` cannot be read or is malformed.
     """
-    tools = lockfile.load(root) if toolchain is None else toolchain
+    lock = lockfile.load(root) if lock is None else lock
     file = config_file or root / CONFIG_FILE
     if config_file is None and not os.path.lexists(file):
-        return Config(toolchain=tools)
+        return Config(toolchain=lock.tools, sources=lock.sources)
     try:
         # A file that the user names can be a pipe of the shell.
         text = file.read_bytes() if config_file else read_regular_file(file)
@@ -96,10 +98,10 @@ def load(root: Path, config_file: Path | None, toolchain: Toolchain | None = Non
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror or str(error) if isinstance(error, OSError) else f"not UTF-8 at byte {error.start}"
         raise UsageError(f"{file}: cannot be read: {reason}; name a readable file with --config") from error
-    return parse(text, str(file), tools)
+    return parse(text, str(file), lock)
 
 
-def parse(text: bytes, file: str, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> Config:
+def parse(text: bytes, file: str, lock: Lock = EMPTY_LOCK) -> Config:
     """The settings in the text of a file.
 
     Args:
@@ -120,7 +122,8 @@ def parse(text: bytes, file: str, toolchain: Toolchain = DEFAULT_TOOLCHAIN) -> C
             raise UsageError(f"{file}:{line}:{column}: a second document; write all settings into the first one")
     value = json_text.decode(parsed[0].json) if parsed else None
     try:
-        return _build_config(value if value is not None else {})._replace(toolchain=toolchain)
+        settings = _build_config(value if value is not None else {})
+        return settings._replace(toolchain=lock.tools, sources=lock.sources)
     except _RefusedError as error:
         # Imported here: the JSON Schemas are needed only to explain an error.
         from gatekeeper.workspace import config_schemas

@@ -23,6 +23,7 @@ SCHEMA_NAMES = ("gatekeeper", "waivers", "lock")
 TYPE_NAMES = {
     "array": "a list",
     "boolean": "a boolean",
+    "integer": "a whole number",
     "number": "a number",
     "object": "a mapping",
     "string": "a string",

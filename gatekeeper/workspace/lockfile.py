@@ -1,7 +1,8 @@
-"""`gatekeeper.lock`: the versions of libraries and external programs that a repository pins, and checksums of programs.
+"""`gatekeeper.lock`: the versions of libraries and external programs that a repository pins, and what it fetches.
 
 A lock pins versions; Go's checksum database verifies programs that are built from source. A program from the PATH is
-used only if the lock has its checksum for this platform.
+used only if the lock has its checksum for this platform. Charts, artifacts and files from elsewhere are pinned by the
+digest of their bytes. Each writer changes its own part of the lock, and keeps what it does not know.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,33 @@ from gatekeeper.host import atomic_file
 from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.host.toolchain import BUILT_IN_TOOLS, PINNED_TOOLS, TOOLS, Tool, Toolchain
+from gatekeeper.named_tuple import NamedTuple
+from gatekeeper.sources.model import NO_SOURCES, LockedSources, SourcePin
 
 LOCK_FILE = "gatekeeper.lock"
 SCHEMA = "gatekeeper/lock/v1"
 VERSION_PATTERN = compile_lazily(r"v[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?")
 PLATFORM = f"{sys.platform}-{os.uname().machine.lower()}"
+DIGEST_PATTERN = compile_lazily(r"sha256:[0-9a-f]{64}")
 RECOVERY_HINT = "remove it, and write a new one with `gatekeeper tools lock`"
+
+
+class Lock(NamedTuple):
+    """What a lock pins: the external programs, and the sources."""
+
+    tools: Toolchain = Toolchain()
+    sources: LockedSources = NO_SOURCES
+
+
+EMPTY_LOCK = Lock()
 
 
 class _MalformedLockError(Exception):
     """The strict reader refuses the lock."""
 
 
-def load(root: Path, *, is_rewritten: bool = False) -> Toolchain:
-    """The tools as the lock of a repository pins them; those of this package if it has no lock.
+def load(root: Path, *, is_rewritten: bool = False) -> Lock:
+    """The lock of a repository; the tools of this package and no sources if it has none.
 
     Args:
         is_rewritten: the lock will be written again, so versions that this package does not have are replaced.
@@ -45,14 +59,22 @@ def load(root: Path, *, is_rewritten: bool = False) -> Toolchain:
     try:
         content = read_regular_file(path)
     except FileNotFoundError:
-        return Toolchain()
+        return EMPTY_LOCK
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}; {RECOVERY_HINT}") from error
     return parse(content, str(path), is_rewritten=is_rewritten)
 
 
-def parse(content: bytes, file: str, *, is_rewritten: bool = False) -> Toolchain:
-    """The tools that the text of a lock pins.
+def load_sources(root: Path) -> LockedSources:
+    """The sources that the lock of an earlier commit pins; none if that lock is malformed, which nobody can mend."""
+    try:
+        return load(root, is_rewritten=True).sources
+    except UsageError:
+        return NO_SOURCES
+
+
+def parse(content: bytes, file: str, *, is_rewritten: bool = False) -> Lock:
+    """What the text of a lock pins.
 
     Args:
         file: the name of the lock in messages.
@@ -62,9 +84,10 @@ def parse(content: bytes, file: str, *, is_rewritten: bool = False) -> Toolchain
         UsageError: the lock is malformed, or pins another kustomize or Helm than that of this package.
     """
     try:
-        entries = _parse_entries(content)
+        value = _parse_object(content)
         _check_duplicate_keys(content, file)
-        pins = {name: _parse_tool(name, entry) for name, entry in entries.items()}
+        pins = {name: _parse_tool(name, entry) for name, entry in value["tools"].items()}
+        sources = _parse_sources(value)
     except _MalformedLockError as error:
         # Slow to load, and a lock without an error does not need it.
         from gatekeeper.workspace import config_schemas
@@ -76,11 +99,11 @@ def parse(content: bytes, file: str, *, is_rewritten: bool = False) -> Toolchain
         pinned, own = (" and ".join(f"{name} {tools[name].version}" for name in others) for tools in (pins, TOOLS))
         reason = f"pins {pinned}, but Gatekeeper {__version__} contains {own}"
         raise UsageError(f"{file}: {reason}; run `gatekeeper tools lock` to accept it")
-    return Toolchain(pins | {name: TOOLS[name] for name in others})
+    return Lock(Toolchain(pins | {name: TOOLS[name] for name in others}), sources)
 
 
-def write(root: Path, tools: Toolchain, program_digests: dict[str, str]) -> Path:
-    """Writes the lock: versions, and checksums of this platform's programs in addition to those already in the lock.
+def write_tools(root: Path, tools: Toolchain, program_digests: dict[str, str]) -> Path:
+    """Writes the tools: versions, and checksums of this platform's programs in addition to those already in the lock.
 
     Args:
         tools: the versions to pin.
@@ -89,9 +112,8 @@ def write(root: Path, tools: Toolchain, program_digests: dict[str, str]) -> Path
     Raises:
         UsageError: the present lock is malformed.
     """
-    path = root / LOCK_FILE
-    load(root, is_rewritten=True)
-    previous = _parse_entries(path.read_bytes()) if path.exists() else {}
+    value = _read_object(root)
+    previous = value["tools"]
     entries: dict[str, Any] = {}
     for name, tool in TOOLS.items():
         # Programs of this package have the version of their source.
@@ -107,15 +129,47 @@ def write(root: Path, tools: Toolchain, program_digests: dict[str, str]) -> Path
         if name in program_digests:
             sums[PLATFORM] = sorted({*sums.get(PLATFORM, ()), program_digests[name]})
         entries[name] = {"package": tool.package, "version": version, "sums": dict(sorted(sums.items()))}
-    value = {"schema": SCHEMA, "gatekeeper": __version__, "tools": entries}
+    return _write_object(root, {**value, "tools": entries})
+
+
+def write_sources(root: Path, pins: Mapping[str, SourcePin]) -> Path:
+    """Writes the sources, sorted by their keys; an entry that stays keeps the fields that this version does not know.
+
+    Raises:
+        UsageError: the present lock is malformed.
+    """
+    value = _read_object(root)
+    previous = value.get("sources", {})
+    entries = {}
+    for key, pin in sorted(pins.items()):
+        before = previous.get(key, {})
+        is_same = {name: before.get(name) for name in pin.encode()} == pin.encode()
+        entries[key] = before | pin.encode() if is_same else pin.encode()
+    return _write_object(root, {**value, "sources": entries})
+
+
+def _read_object(root: Path) -> dict[str, Any]:
+    """The present lock, or an empty one.
+
+    Raises:
+        UsageError: it is malformed.
+    """
+    load(root, is_rewritten=True)
+    path = root / LOCK_FILE
+    return _parse_object(path.read_bytes()) if path.exists() else {"schema": SCHEMA, "gatekeeper": "", "tools": {}}
+
+
+def _write_object(root: Path, value: dict[str, Any]) -> Path:
     # Slow to load, and few runs write a lock.
     import orjson
 
-    atomic_file.write(path, orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    path = root / LOCK_FILE
+    text = orjson.dumps({**value, "schema": SCHEMA, "gatekeeper": __version__}, option=orjson.OPT_INDENT_2)
+    atomic_file.write(path, text + b"\n")
     return path
 
 
-def _parse_entries(content: bytes) -> dict[str, Any]:
+def _parse_object(content: bytes) -> dict[str, Any]:
     # Slow to load: a repository without a lock does without it.
     import orjson
 
@@ -125,8 +179,7 @@ def _parse_entries(content: bytes) -> dict[str, Any]:
         raise _MalformedLockError(f"not valid JSON: {error}") from error
     if not isinstance(value, dict) or value.get("schema") != SCHEMA or not isinstance(value.get("tools"), dict):
         raise _MalformedLockError(f"not a lock of {SCHEMA}")
-    entries: dict[str, Any] = value["tools"]
-    return entries
+    return value
 
 
 def _check_duplicate_keys(content: bytes, file: str) -> None:
@@ -150,6 +203,27 @@ def _check_duplicate_keys(content: bytes, file: str) -> None:
 
 def _find_duplicates(pairs: Sequence[tuple[str, Any]]) -> list[str]:
     return [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+
+
+def _parse_sources(value: dict[str, Any]) -> LockedSources:
+    entries = value.get("sources")
+    if "sources" not in value:
+        return NO_SOURCES
+    if not isinstance(entries, dict):
+        raise _MalformedLockError("`sources` is not a mapping")
+    return LockedSources({key: _parse_pin(key, entry) for key, entry in entries.items()}, is_locked=True)
+
+
+def _parse_pin(key: str, entry: Any) -> SourcePin:
+    fields = entry if isinstance(entry, dict) else {}
+    texts = {name: fields.get(name, "") for name in ("version", "url", "digest", "manifest")}
+    size = fields.get("size", 0)
+    digests = [texts["digest"], *([texts["manifest"]] if "manifest" in fields else [])]
+    if not all(isinstance(text, str) for text in texts.values()) or not all(map(DIGEST_PATTERN.fullmatch, digests)):
+        raise _MalformedLockError(f"`{key}` needs a digest: `sha256:` and 64 hexadecimal digits")
+    if isinstance(size, bool) or not isinstance(size, int | float) or size != int(size):
+        raise _MalformedLockError(f"the size of `{key}` is no number of bytes")
+    return SourcePin(**texts, size=int(size))
 
 
 def _parse_tool(name: str, entry: Any) -> Tool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from gatekeeper.config import Config
 from gatekeeper.model import Resource
 from gatekeeper.render import pipeline, second_rendering
+from gatekeeper.render.helm.helm_origin import HelmOrigin
 from tests.conftest import Repository, needs
 
 FILES: dict[str, str | bytes] = {
@@ -49,5 +50,8 @@ def test_a_fixed_or_changed_value_and_a_plain_object_have_no_other_value(reposit
 def test_a_chart_that_fails_the_second_time_has_no_other_value(repository: Repository) -> None:
     root = repository(FILES)
     resources = render(root)
-    (root / "chart/templates/a.yaml").write_text("{{ fail }}")
+    origin = resources["c1"].origin
+    assert isinstance(origin, HelmOrigin)
+    # A values file that is gone makes Helm fail.
+    origin.chart_render.use = origin.chart_render.use._replace(values_files=("missing.yaml",))
     assert second_rendering.find_other_value(resources["c1"], PATH) is None

@@ -50,6 +50,7 @@ SERVERS = {
     # A program of ours around the library that says whether objects are ready.
     "kstatus": Server("kstatus", "."),
     "kubeseal": Server("sealed-secrets", "github.com/bitnami/sealed-secrets/cmd/kubeseal"),
+    "registry": Server("registry", "github.com/distribution/distribution/v3/cmd/registry"),
     "etcd": Server("etcd", "go.etcd.io/etcd/server/v3"),
     "kube-apiserver": Server("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", STAMP),
     "controller": Server("sealed-secrets", "github.com/bitnami/sealed-secrets/cmd/controller"),
@@ -75,6 +76,7 @@ PROGRAMS = (
     "sops",
     "gotemplate",
     "kubeseal",
+    "registry",
     "vault",
     "kstatus",
     "external-secrets",

@@ -16,7 +16,8 @@ from gatekeeper.errors import ToolError
 from gatekeeper.host.process import run_command
 from gatekeeper.host.toolchain import DEFAULT_TOOLCHAIN
 from gatekeeper.upstream.client import UpstreamClient
-from gatekeeper.upstream.helm import HelmRelease, ValuesFile, read_chart_files, render_release
+from gatekeeper.upstream.helm import read_chart_files, render_release
+from gatekeeper.upstream.helm_release import HelmRelease, ValuesFile
 from tests.conftest import SHARED, needs, shared
 
 SECONDS = 60.0

@@ -31,9 +31,9 @@ def test_settings_are_converted_to_their_types(tmp_path: Path) -> None:
 
 def test_the_pinned_tools_belong_to_the_settings(tmp_path: Path) -> None:
     pinned = TOOLS["opa"]._replace(version="v1.0.1", checksums=())
-    lockfile.write(tmp_path, Toolchain({"opa": pinned}), {})
+    lockfile.write_tools(tmp_path, Toolchain({"opa": pinned}), {})
     assert config_loader.load(tmp_path, None).toolchain.get_tool("opa") == pinned
-    assert config_loader.load(tmp_path, None, Toolchain()).toolchain == Toolchain()
+    assert config_loader.load(tmp_path, None, lockfile.Lock(Toolchain())).toolchain == Toolchain()
     (tmp_path / lockfile.LOCK_FILE).write_text("{}")
     with pytest.raises(UsageError, match=r"gatekeeper\.lock:1:1"):
         config_loader.load(tmp_path, None)

@@ -39,7 +39,7 @@ def values_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         return (
             st.dictionaries(st.sampled_from(["a/b", "linux-x86_64"]), values_of(schema["additionalProperties"])) | NOISE
         )
-    examples = [*schema.get("enum", ()), *schema.get("examples", ()), schema.get("const", "x"), 1, "text", 0.5]
+    examples = [*schema.get("enum", ()), *schema.get("examples", ()), schema.get("const", "x"), 1, "text", 0.5, 2.0, -3]
     return st.sampled_from(examples) | NOISE
 
 
@@ -67,10 +67,11 @@ def test_the_schema_has_the_settings_and_defaults_of_the_reader() -> None:
         default = getattr(config.Config(), name)
         expected = list(default) if isinstance(default, tuple) else default
         assert part.get("default", {} if name == "severity" else type(expected)()) == expected, key
-    for name, allowed in config_loader.ALLOWED_VALUES.items():
-        found = SCHEMAS["gatekeeper"]["properties"]
-        found = found["policies"]["properties"][name] if name in found["policies"]["properties"] else found[name]
-        assert found.get("enum", found.get("properties", {}).get("profile", {}).get("enum")) == list(allowed)
+    for section, key, name, _ in config_loader.SETTINGS:
+        if name in config_loader.ALLOWED_VALUES:
+            found = SCHEMAS["gatekeeper"]["properties"]
+            found = found[section]["properties"][key] if section else found[key]
+            assert found["enum"] == list(config_loader.ALLOWED_VALUES[name])
 
 
 def test_the_schema_of_the_lock_has_the_tools_that_can_be_pinned() -> None:

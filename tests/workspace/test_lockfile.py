@@ -85,22 +85,22 @@ def test_a_malformed_lock_is_reported(tmp_path: Path, value: str, told: str) -> 
 
 def test_a_lock_that_was_written_is_read_again(tmp_path: Path) -> None:
     pinned = toolchain.TOOLS["opa"]._replace(version="v1.0.1")
-    lockfile.write(tmp_path, Toolchain({"opa": pinned}), {"opa": "a" * 64})
-    loaded = lockfile.load(tmp_path)
+    lockfile.write_tools(tmp_path, Toolchain({"opa": pinned}), {"opa": "a" * 64})
+    loaded = lockfile.load(tmp_path).tools
     assert loaded.get_tool("opa") == pinned._replace(checksums=("a" * 64,))
     assert loaded.get_tool("kustomize").version == toolchain.TOOLS["kustomize"].version
     assert set(loaded.pins) == set(toolchain.PINNED_TOOLS)
 
 
 def test_checksums_of_another_version_are_dropped_and_those_of_other_platforms_stay(tmp_path: Path) -> None:
-    lockfile.write(tmp_path, Toolchain(), {"opa": "a" * 64})
+    lockfile.write_tools(tmp_path, Toolchain(), {"opa": "a" * 64})
     path = tmp_path / lockfile.LOCK_FILE
     value = orjson.loads(path.read_bytes())
     value["tools"]["opa"]["sums"]["plan9-arm"] = ["b" * 64]
     path.write_bytes(orjson.dumps(value))
-    lockfile.write(tmp_path, Toolchain(), {})
+    lockfile.write_tools(tmp_path, Toolchain(), {})
     assert orjson.loads(path.read_bytes())["tools"]["opa"]["sums"] == value["tools"]["opa"]["sums"]
-    lockfile.write(tmp_path, Toolchain({"opa": toolchain.TOOLS["opa"]._replace(version="v1.0.1")}), {})
+    lockfile.write_tools(tmp_path, Toolchain({"opa": toolchain.TOOLS["opa"]._replace(version="v1.0.1")}), {})
     assert orjson.loads(path.read_bytes())["tools"]["opa"]["sums"] == {}
 
 
@@ -134,17 +134,17 @@ def test_a_lock_with_another_kustomize_or_helm_is_refused_until_it_is_written_ag
     assert code == 3 and f"MISSING config         {root / lockfile.LOCK_FILE}: pins " in out
     assert command("tools", "lock", cwd=root)[0] == 0
     for name in pinned:
-        assert lockfile.load(root).get_tool(name).version == toolchain.TOOLS[name].version
+        assert lockfile.load(root).tools.get_tool(name).version == toolchain.TOOLS[name].version
     assert command("check", cwd=root)[0] == 0
 
 
 def test_a_program_of_this_package_is_not_pinned(tmp_path: Path) -> None:
-    lockfile.write(tmp_path, Toolchain(), {"gotemplate": "a" * 64})
-    assert "gotemplate" not in lockfile.load(tmp_path).pins
+    lockfile.write_tools(tmp_path, Toolchain(), {"gotemplate": "a" * 64})
+    assert "gotemplate" not in lockfile.load(tmp_path).tools.pins
 
 
 def test_a_repository_without_a_lock_uses_the_versions_of_this_package(tmp_path: Path) -> None:
-    assert lockfile.load(tmp_path) == Toolchain()
+    assert lockfile.load(tmp_path) == lockfile.Lock()
 
 
 @pytest.mark.parametrize(

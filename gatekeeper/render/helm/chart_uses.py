@@ -12,19 +12,20 @@ from typing import Any
 
 import orjson
 
-from gatekeeper.model import FieldPath, Gap, Resource, get_field
+from gatekeeper.model import FieldPath, Finding, Gap, Resource, get_field
 from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render.appliers import list_sources
-from gatekeeper.render.helm import helm_values, post_render
-from gatekeeper.render.model import ChartUse, ConfigMapData, LocatedValues, join_path
+from gatekeeper.render.helm import chart_requests, helm_values, release_values
+from gatekeeper.render.helm.chart_requests import RequestedChart, SourceObjects
+from gatekeeper.render.helm.release_values import ValuesObjects
+from gatekeeper.render.model import ChartUse, FetchedChart, LocatedValues, join_path
+from gatekeeper.sources.model import LockedSources, RequestedSource
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile, Tree
 
 EXTERNAL_CHART_REASON = "its chart is not in the repository, so the objects that it renders were not checked"
 APPLICATION_SET_REASON = "its generators are not run, so the objects were checked as they are in the repository's files"
-UNKNOWN_VALUES_REASON = (
-    "takes values from objects that are not readable in the repository, so its chart was rendered without them"
-)
+UNLOCKED_RULE = "sources/unlocked"
 
 
 class ChartSources(NamedTuple):
@@ -33,13 +34,17 @@ class ChartSources(NamedTuple):
     Attributes:
         folders: the folders of charts that can be rendered on their own.
         files: the parsed files.
-        config_maps: the data of ConfigMaps, by namespace and name, for `valuesFrom`.
+        values_objects: what `valuesFrom` can name.
+        objects: the sources of Flux.
+        locked: the charts from elsewhere that are pinned.
     """
 
     tree: Tree
     folders: Sequence[str]
     files: Collection[str]
-    config_maps: ConfigMapData
+    values_objects: ValuesObjects
+    objects: SourceObjects
+    locked: LockedSources
 
     def find_folder(self, path: Any) -> str | None:
         """The folder of the chart that a path leads to; None if it leads to none."""
@@ -73,24 +78,36 @@ def find_chart_folders(parsed_files: Iterable[ParsedFile]) -> list[str]:
     ]
 
 
+class ChartUses(NamedTuple):
+    """The charts that a repository uses, and what is not known of them.
+
+    Attributes:
+        requests: the charts from elsewhere, whether they are locked or not.
+    """
+
+    uses: list[ChartUse]
+    gaps: list[Gap]
+    findings: list[Finding]
+    requests: list[RequestedSource]
+
+
 def find_chart_uses(
     resources: Iterable[Resource], sources: ChartSources, inflated_charts: Collection[str] = ()
-) -> tuple[list[ChartUse], list[Gap]]:
-    """Every use of the repository's charts (an unused chart counts with its own values), and gaps for charts that are
-    not in the repository.
+) -> ChartUses:
+    """Every use of a chart; an unused chart of the repository counts with its own values.
 
     Args:
         inflated_charts: charts that kustomizations inflate.
     """
     uses: list[ChartUse] = []
-    gaps: list[Gap] = []
+    found = ChartUses([], [], [], [])
     for resource in resources:
         if resource.ref.kind == "HelmRelease" and resource.ref.group == "helm.toolkit.fluxcd.io":
-            uses.extend(_find_release_uses(resource, sources, gaps))
+            uses.extend(_find_release_uses(resource, sources, found))
         elif resource.ref.kind == "Application" and resource.ref.group == "argoproj.io":
-            uses.extend(_find_application_uses(resource, sources, gaps))
+            uses.extend(_find_application_uses(resource, sources, found))
         elif resource.ref.kind == "ApplicationSet" and resource.ref.group == "argoproj.io":
-            gaps.append(Gap(resource.origin.file, f"an ApplicationSet: {APPLICATION_SET_REASON}"))
+            found.gaps.append(Gap(resource.origin.file, f"an ApplicationSet: {APPLICATION_SET_REASON}"))
     used = {use.chart for use in uses}.union(inflated_charts)
     for folder in sources.folders:
         name = PurePosixPath(folder).name or "chart"
@@ -102,41 +119,82 @@ def find_chart_uses(
         uses.extend(ChartUse(folder, name, "default", (file,)) for file in other if file not in named)
     once: dict[tuple[object, ...], ChartUse] = {}
     for use in uses:
-        once.setdefault((*use[:5], use.post_rendering), use)
-    return list(once.values()), gaps
+        once.setdefault((use.rendering_key, use.post_rendering), use)
+    return found._replace(uses=list(once.values()))
 
 
-def _find_release_uses(resource: Resource, sources: ChartSources, gaps: list[Gap]) -> Iterator[ChartUse]:
+def _find_release_uses(resource: Resource, sources: ChartSources, found: ChartUses) -> Iterator[ChartUse]:
     spec = resource.value.get("spec")
-    folder = sources.find_folder(get_field(spec, ("chart", "spec", "chart")))
-    if folder is None or get_field(spec, ("chart", "spec", "sourceRef", "kind")) == "HelmRepository":
-        gaps.append(Gap(resource.origin.file, f"a HelmRelease: {EXTERNAL_CHART_REASON}"))
+    request = chart_requests.find_release_request(resource, sources.objects)
+    fetched = None if request is None else _find_fetched(resource, request, sources, found)
+    folder = sources.find_folder(get_field(spec, ("chart", "spec", "chart"))) if request is None else None
+    if fetched is None and folder is None:
+        if request is None:
+            found.gaps.append(Gap(resource.origin.file, f"a HelmRelease: {EXTERNAL_CHART_REASON}"))
         return
-    named = get_field(spec, ("chart", "spec", "valuesFiles")) or ()
-    files = tuple(sources.find_file(join_path("", str(file))) for file in named)
-    if get_field(spec, ("chart", "spec", "ignoreMissingValuesFiles")):
-        files = tuple(file for file in files if sources.has_file(file))
-    parts = [helm_values.read_mapping(resource, ("spec", "values"))]
-    for entry in reversed(get_field(spec, ("valuesFrom",)) or ()):
-        config_map = sources.config_maps.get((resource.ref.namespace, str(get_field(entry, ("name",)))), {})
-        key = get_field(entry, ("valuesKey",)) or "values.yaml"
-        if get_field(entry, ("kind",)) == "ConfigMap" and key in config_map and not get_field(entry, ("targetPath",)):
-            parts.append((helm_values.parse_values(config_map[key])[0], None))
-        elif not get_field(entry, ("optional",)):
-            gaps.append(Gap(resource.origin.file, f"a HelmRelease: {UNKNOWN_VALUES_REASON}"))
+    values = release_values.read_values(resource, sources.values_objects, found.gaps)
+    files: tuple[str, ...] = ()
+    if folder is not None:
+        # Their paths begin at the root of the repository.
+        files = tuple(sources.find_file(join_path("", file)) for file in values.chart_files)
+        files = tuple(file for file in files if not values.ignores_missing or sources.has_file(file))
+        values = values._replace(chart_files=(), ignores_missing=False)
+    post_rendering = release_values.read_post_rendering(spec)
+    located = helm_values.read_mapping(resource, ("spec", "values"))[1]
     namespace = get_field(spec, ("targetNamespace",)) or resource.ref.namespace or "default"
-    release = get_field(spec, ("releaseName",)) or resource.ref.name
-    use = _merge_chart_use(folder, str(release), str(namespace), files, parts)
-    post_rendering = post_render.read_post_rendering(spec)
-    yield use._replace(release_object=resource if post_rendering else None, post_rendering=post_rendering)
+    yield ChartUse(
+        chart=str(folder) if fetched is None else fetched.pin.digest,
+        release=release_values.get_release_name(resource),
+        namespace=str(namespace),
+        values_files=files,
+        located_values=() if located is None else (located,),
+        release_object=resource if post_rendering else None,
+        post_rendering=post_rendering,
+        fetched=fetched,
+        include_crds=fetched is not None and get_field(spec, ("install", "crds")) != "Skip",
+        flux=values,
+    )
 
 
-def _find_application_uses(resource: Resource, sources: ChartSources, gaps: list[Gap]) -> Iterator[ChartUse]:
+def _find_fetched(
+    resource: Resource, chart: RequestedChart, sources: ChartSources, found: ChartUses
+) -> FetchedChart | None:
+    """The chart from elsewhere that an object uses, if it is locked; else a finding, and what is not judged for it."""
+    kind, file = resource.ref.kind, resource.origin.file
+    if chart.source is None:
+        found.gaps.append(Gap(file, f"a {kind}: {chart.reason}"))
+        return None
+    found.requests.append(chart.source)
+    request, place = chart.source
+    pin = sources.locked.pins.get(request.key)
+    if pin is not None:
+        return FetchedChart(chart.name or request.address.rpartition("/")[2], pin, chart.location)
+    found.findings.append(
+        Finding(
+            UNLOCKED_RULE,
+            "warning",
+            f"`{request.key}` is not in `gatekeeper.lock`, so what it renders is not checked",
+            place,
+            hint="run `gatekeeper fetch`, and commit `gatekeeper.lock`",
+        )
+    )
+    article = "an" if kind[0] in "AEIOU" else "a"
+    # A repository that locks its sources must lock all of them.
+    reason = f"{article} {kind}: its chart is not in `gatekeeper.lock`: run `gatekeeper fetch`"
+    found.gaps.append(Gap(file, reason, is_fatal=sources.locked.is_locked))
+    return None
+
+
+def _find_application_uses(resource: Resource, sources: ChartSources, found: ChartUses) -> Iterator[ChartUse]:
     for where, part in list_sources(resource.value.get("spec")):
         folder = sources.find_folder(get_field(part, ("path",)))
         if isinstance(get_field(part, ("chart",)), str):
-            gaps.append(Gap(resource.origin.file, f"an Application: {EXTERNAL_CHART_REASON}"))
-        if folder is not None:
+            request = chart_requests.find_application_request(resource, where)
+            fetched = _find_fetched(resource, request, sources, found)
+            if fetched is not None:
+                use = build_chart_use(resource, where, fetched.pin.digest, sources.has_file, {})
+                yield use._replace(fetched=fetched, include_crds=not get_field(part, ("helm", "skipCrds")))
+        elif folder is not None:
             use = build_chart_use(resource, where, folder, sources.has_file, {})
             yield use._replace(values_files=tuple(map(sources.find_file, use.values_files)))
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 
 from gatekeeper.config import Config
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Finding, Gap, Location, Resource, build_ref
 from gatekeeper.named_tuple import NamedTuple
-from gatekeeper.render.helm import chart_dependencies, cluster_functions, helm_template
+from gatekeeper.render.helm import chart_dependencies, helm_template
 from gatekeeper.render.helm.helm_origin import ChartRender, HelmOrigin
-from gatekeeper.render.model import BuildOutput, ChartUse
-from gatekeeper.upstream.helm import ChartFiles
+from gatekeeper.render.model import BuildOutput, ChartContent, ChartUse
+from gatekeeper.sources.source_cache import MissingSourceError
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile, Tree
 
@@ -33,54 +33,54 @@ class ChartOutput(NamedTuple):
 
 
 def build_chart(
-    tree: Tree,
-    use: ChartUse,
-    files_by_path: Mapping[str, ParsedFile],
-    config: Config,
-    known_charts: MutableMapping[str, ChartFiles],
+    tree: Tree, use: ChartUse, chart: ChartContent, files_by_path: Mapping[str, ParsedFile], config: Config
 ) -> ChartOutput:
     """Renders a use of a chart; where helm fails, returns a finding with its message, and a gap.
 
     Args:
-        known_charts: the charts that were read for earlier uses, by folder; this one is added.
+        tree: of the repository, which has the files of values.
     """
     none = BuildOutput([], [], [])
-    chart_file = f"{use.chart}/Chart.yaml".lstrip("/")
-    if cycle := chart_dependencies.find_cycle(tree, use.chart):
-        chain = " -> ".join(folder or "." for folder in cycle)
-        reason = f"its dependencies form a cycle: {chain}; remove one of them from `dependencies`"
-        return ChartOutput(BuildOutput([], [], [Gap(chart_file, reason, is_fatal=True)]), none)
-    fetched = helm_template.find_missing_dependencies(tree, use.chart)
-    if fetched:
-        reason = f"depends on {', '.join(fetched)}, which is not fetched: run `helm dependency build`, commit `charts/`"
-        return ChartOutput(BuildOutput([], [], [Gap(chart_file, reason, is_fatal=True)]), none)
+    if faults := chart.find_faults():
+        return ChartOutput(BuildOutput([], [], faults), none)
     try:
-        if use.chart not in known_charts:
-            with helm_template.prepare_chart(tree, use.chart) as folder:
-                known_charts[use.chart] = helm_template.read_chart(folder, tree.root)
-        text = helm_template.run_helm_template(tree, use, known_charts[use.chart], config)
+        text = helm_template.run_helm_template(tree, use, chart.files, config)
+    except MissingSourceError as error:
+        name, file = (use.fetched.name, use.fetched.location.file) if use.fetched else ("", use.chart)
+        return ChartOutput(BuildOutput([], [], [Gap(file, f"chart {name}: {error}", is_fatal=True)]), none)
     except ToolError as error:
-        values = f" with {', '.join(use.values_files)}" if use.values_files else ""
-        finding = Finding(
-            "render/helm",
-            "error",
-            f"{error}{values}",
-            Location(chart_file, 1),
-            hint="run `helm template` there and correct the error",
-        )
-        gap = Gap(chart_file, "helm could not render it, so its objects were not checked", is_fatal=True)
-        return ChartOutput(BuildOutput([], [finding], [gap]), none)
-    render = ChartRender(tree, use, config, files_by_path)
-    output = ChartOutput(BuildOutput([], [], list(cluster_functions.find_cluster_calls(tree, use.chart))), none)
+        return ChartOutput(_report_failure(use, error), none)
+    render = ChartRender(tree, use, chart, config, files_by_path)
+    output = ChartOutput(BuildOutput([], [], _find_cluster_calls(use, chart)), none)
     _add_objects(output, render, text)
     return output
+
+
+def _find_cluster_calls(use: ChartUse, chart: ChartContent) -> list[Gap]:
+    calls = chart.find_cluster_calls()
+    if use.fetched is None:
+        return calls
+    name, file = f"chart {use.fetched.name} {use.fetched.pin.version}", use.fetched.location.file
+    return [call._replace(file=file, reason=f"{name}: {call.reason}") for call in calls]
+
+
+def _report_failure(use: ChartUse, error: ToolError) -> BuildOutput:
+    values = f" with {', '.join(use.values_files)}" if use.values_files else ""
+    place = Location(f"{use.chart}/Chart.yaml".lstrip("/"), 1)
+    message, hint, what = f"{error}{values}", "run `helm template` there and correct the error", "it"
+    if use.fetched is not None:
+        what = f"chart {use.fetched.name} {use.fetched.pin.version}"
+        place, message, hint = use.fetched.location, f"{what}: {message}", "correct the values of the release"
+    finding = Finding("render/helm", "error", message, place, hint=hint)
+    gap = Gap(place.file, f"helm could not render {what}, so its objects were not checked", is_fatal=True)
+    return BuildOutput([], [finding], [gap])
 
 
 def _add_objects(output: ChartOutput, render: ChartRender, text: str) -> None:
     """Adds the objects that Helm printed, and findings for what is no YAML."""
     numbers = Counter[str]()
     for template, _, (parsed_documents, failure) in helm_template.parse_output(text):
-        file = chart_dependencies.find_source(render.tree, render.use.chart, template).file
+        file = _find_file(render, template)
         part = output.crds if helm_template.is_crd_file(template) else output.templates
         if failure:
             part.findings.append(
@@ -97,3 +97,10 @@ def _add_objects(output: ChartOutput, render: ChartRender, text: str) -> None:
                 origin = HelmOrigin(file, template, document.json, render, numbers[template])
                 numbers[template] += 1
                 part.resources.append(Resource(build_ref(value), document.json, origin))
+
+
+def _find_file(render: ChartRender, template: str) -> str:
+    """The file of the repository that an object of a template comes from."""
+    if render.use.fetched is not None:
+        return render.use.fetched.location.file
+    return chart_dependencies.find_source(render.tree, render.use.chart, template).file

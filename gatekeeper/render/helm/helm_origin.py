@@ -21,7 +21,7 @@ from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.render.helm import helm_template
 from gatekeeper.render.helm.chart_dependencies import find_source
 from gatekeeper.render.helm.helm_values import locate_file_values
-from gatekeeper.render.model import ChartUse, LocatedValues
+from gatekeeper.render.model import ChartContent, ChartUse, LocatedValues
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.tree import ParsedFile, Tree, list_files_below
 
@@ -38,9 +38,12 @@ VALUES_REFERENCE = compile_lazily(r"\.Values((?:\.\w+)+)")
 class ChartRender:
     """A rendered chart, with what is needed to find the origin of a field when it is requested."""
 
-    def __init__(self, tree: Tree, use: ChartUse, config: Config, files_by_path: Mapping[str, ParsedFile]) -> None:
+    def __init__(
+        self, tree: Tree, use: ChartUse, chart: ChartContent, config: Config, files_by_path: Mapping[str, ParsedFile]
+    ) -> None:
         self.tree = tree
         self.use = use
+        self.chart = chart
         self.config = config
         self.files_by_path = files_by_path
 
@@ -51,9 +54,11 @@ class ChartRender:
         import tempfile
 
         with tempfile.TemporaryDirectory(prefix="gatekeeper-") as scratch:
-            copy = Path(scratch) / PurePosixPath(self.use.chart).name
-            with helm_template.prepare_chart(self.tree, self.use.chart) as chart:
-                helm_template.copy_chart(self.tree.root, chart, copy)
+            copy = Path(scratch) / (PurePosixPath(self.chart.folder).name or "chart")
+            try:
+                self.chart.unpack(copy)
+            except ToolError:
+                return [], {}
             names = _mark_lines(copy)
             try:
                 text = helm_template.run_helm_template(
@@ -73,10 +78,7 @@ class ChartRender:
     def second_rendering(self) -> dict[str, list[Any]]:
         """The objects of each template, rendered once more without a change; empty where Helm fails."""
         try:
-            with helm_template.prepare_chart(self.tree, self.use.chart) as chart:
-                text = helm_template.run_helm_template(
-                    self.tree, self.use, helm_template.read_chart(chart, self.tree.root), self.config
-                )
+            text = helm_template.run_helm_template(self.tree, self.use, self.chart.files, self.config)
         except ToolError:
             return {}
         objects: dict[str, list[Any]] = {}
@@ -85,17 +87,24 @@ class ChartRender:
             objects.setdefault(template, []).extend(value for value in values if documents.is_resource(value))
         return objects
 
+    def locate(self, file: str, line: int | None = None) -> Location:
+        """The place that an author can edit: for a chart from elsewhere, the line that names it."""
+        return Location(file, line) if self.use.fetched is None else self.use.fetched.location
+
     def list_values(self, template: str) -> Iterator[tuple[LocatedValues, tuple[str, ...]]]:
         """The locations of values, those with the highest precedence first, and the path of a template's own in each.
 
         Args:
             template: its path below the chart, as Helm names it; in dependencies, values of outer charts come first.
         """
-        source = find_source(self.tree, self.use.chart, template)
+        source = find_source(self.chart.tree, self.chart.folder, template)
         for values in self.use.located_values:
             yield values, source.names
-        own_files = (*reversed(self.use.values_files), f"{self.use.chart}/values.yaml".lstrip("/"))
-        for file, names in (*((file, source.names) for file in own_files), *source.list_value_paths()):
+        own_files = [*reversed(self.use.values_files)]
+        if self.use.fetched is None:
+            own_files.append(f"{self.use.chart}/values.yaml".lstrip("/"))
+        below = source.list_value_paths() if self.use.fetched is None else ()
+        for file, names in (*((file, source.names) for file in own_files), *below):
             parsed = self.files_by_path.get(file)
             if parsed and parsed.documents:
                 yield locate_file_values(file, parsed.documents[0]), names
@@ -118,7 +127,7 @@ class HelmOrigin(NamedTuple):
             theirs = documents.to_value(document)
             if all(get_field(theirs, same) == get_field(own_value, same) for same in (("kind",), ("metadata", "name"))):
                 return self._locate_by_mark(path, get_field(own_value, path), names, document, lines)
-        return Location(self.file)
+        return self.chart_render.locate(self.file)
 
     def _locate_by_mark(
         self, path: FieldPath, value: Any, template_names: list[str], document: ParsedDocument, lines: list[str]
@@ -128,13 +137,16 @@ class HelmOrigin(NamedTuple):
             mark = LINE_MARK.search(lines[line - 1]) if depth == length else None
             if mark:
                 name, number = template_names[int(mark.group(1))], int(mark.group(2))
-                template = find_source(self.chart_render.tree, self.chart_render.use.chart, name).file
-                return self._locate_in_values(template, number, path[length:], value) or Location(template, number)
-        return Location(self.file)
+                chart = self.chart_render.chart
+                template = find_source(chart.tree, chart.folder, name).file
+                return self._locate_in_values(template, number, path[length:], value) or self.chart_render.locate(
+                    template, number
+                )
+        return self.chart_render.locate(self.file)
 
     def _locate_in_values(self, template: str, line_number: int, rest_path: FieldPath, value: Any) -> Location | None:
         """The line of the values that a template's line (and the pure actions below it) took a value from."""
-        text = self.chart_render.tree.read_file(template)
+        text = self.chart_render.chart.tree.read_file(template)
         if isinstance(text, Gap):
             return None
         above = text.decode("utf-8", "replace").splitlines()

@@ -16,7 +16,8 @@ from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.model import Gap, get_field
 from gatekeeper.render.model import ChartUse, join_path
 from gatekeeper.upstream.client import open_client
-from gatekeeper.upstream.helm import ChartFiles, HelmRelease, ValuesFile, read_chart_files, render_release
+from gatekeeper.upstream.helm import read_chart_files, render_release
+from gatekeeper.upstream.helm_release import ChartFiles, HelmRelease, ValuesFile
 from gatekeeper.workspace import documents
 from gatekeeper.workspace.documents import ParseOutcome
 from gatekeeper.workspace.tree import Tree
@@ -56,7 +57,7 @@ def run_helm_template(tree: Tree, use: ChartUse, chart: ChartFiles, config: Conf
     if use.inline_values:
         values.append(ValuesFile("-", use.inline_values))
     # The CRDs are always printed, before the templates, which do not depend on them: one run is enough for all users.
-    release = HelmRelease(use.release, use.namespace, config.kubernetes, values)
+    release = HelmRelease(use.release, use.namespace, config.kubernetes, values, use.api_versions, flux=use.flux)
     try:
         return render_release(open_client(config.kubernetes), chart, release, config.timeout)
     except ToolError as error:

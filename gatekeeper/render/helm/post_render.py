@@ -52,12 +52,6 @@ class PostRenderedOrigin(NamedTuple):
         return self.release.origin.find_location(self.fields_path, key)
 
 
-def read_post_rendering(spec: Any) -> bytes:
-    """The fields of a HelmRelease that change what its chart renders, as JSON; empty if there are none."""
-    fields = {name: get_field(spec, (name,)) for name in ("postRenderers", "commonMetadata")}
-    return orjson.dumps(fields) if any(fields.values()) else b""
-
-
 def post_render(output: BuildOutput, release: Resource, post_rendering: bytes, config: Config) -> BuildOutput:
     """Changes the objects of a chart; where kustomize fails, returns a finding with its message, and a gap."""
     settings = orjson.loads(post_rendering)

@@ -6,6 +6,7 @@ import pytest
 
 from gatekeeper.model import Location
 from gatekeeper.render.helm import charts
+from gatekeeper.render.helm.chart_content import LocalChart
 from gatekeeper.render.model import BuildOutput, ChartUse
 from tests.conftest import Repository, judge, needs, rules
 from tests.render.rendering import CHART, FILES, TEMPLATE, collect, fatal, render
@@ -31,7 +32,9 @@ def test_a_dependency_from_elsewhere_is_a_gap_with_the_remedy(repository: Reposi
 
 def build(repository: Repository, files: dict[str, str | bytes], use: ChartUse) -> BuildOutput:
     inputs = collect(repository(files))
-    return charts.build_chart(inputs.tree, use, inputs.files_by_path, inputs.config, {}).complete
+    return charts.build_chart(
+        inputs.tree, use, LocalChart(inputs.tree, use.chart), inputs.files_by_path, inputs.config
+    ).complete
 
 
 def test_each_template_is_the_file_of_its_resources(repository: Repository) -> None:
@@ -52,7 +55,10 @@ def test_all_crds_of_a_chart_and_its_dependencies_are_apart_from_the_templates(r
         "chart/charts/sub/templates/crds/third.yaml": crd.replace("NAME", "d"),
     }
     inputs = collect(repository(files))
-    output = charts.build_chart(inputs.tree, ChartUse("chart", "shop", "prod"), inputs.files_by_path, inputs.config, {})
+    use = ChartUse("chart", "shop", "prod")
+    output = charts.build_chart(
+        inputs.tree, use, LocalChart(inputs.tree, use.chart), inputs.files_by_path, inputs.config
+    )
     crds = [(resource.ref.name, resource.origin.file) for resource in output.crds.resources]
     assert crds == [
         ("a.example.org", "chart/crds/first.yaml"),

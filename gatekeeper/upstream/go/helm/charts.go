@@ -43,12 +43,28 @@ func NewStore() *Store {
 	return &Store{charts: map[string][]*loader.BufferedFile{}, bytes: map[string]int{}}
 }
 
-// Add keeps the files of a chart that its .helmignore does not exclude; the oldest charts make room for it.
+// Add keeps the files of a chart that its .helmignore does not exclude.
 func (s *Store) Add(digest string, files []File) error {
 	loaded, err := selectFiles(files)
 	if err != nil {
 		return err
 	}
+	s.keep(digest, loaded)
+	return nil
+}
+
+// AddArchive keeps the files of a packaged chart, within the bounds of Helm.
+func (s *Store) AddArchive(digest string, archive []byte) error {
+	loaded, err := loader.LoadArchiveFiles(bytes.NewReader(archive))
+	if err != nil {
+		return err
+	}
+	s.keep(digest, loaded)
+	return nil
+}
+
+// keep keeps the files of a chart; the oldest charts make room for it.
+func (s *Store) keep(digest string, loaded []*loader.BufferedFile) {
 	size := 0
 	for _, file := range loaded {
 		size += len(file.Data)
@@ -56,7 +72,7 @@ func (s *Store) Add(digest string, files []File) error {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	if _, known := s.charts[digest]; known {
-		return nil
+		return
 	}
 	for len(s.order) > 0 && s.total+size > maximumStored {
 		s.total -= s.bytes[s.order[0]]
@@ -66,7 +82,6 @@ func (s *Store) Add(digest string, files []File) error {
 	}
 	s.charts[digest], s.bytes[digest] = loaded, size
 	s.order, s.total = append(s.order, digest), s.total+size
-	return nil
 }
 
 // get returns copies of the files, because the loader renames them; false if the chart is not kept.

@@ -38,6 +38,8 @@ type Release struct {
 	IncludeCRDs bool         `json:"includeCRDs"`
 	SkipTests   bool         `json:"skipTests"`
 	IsUpgrade   bool         `json:"isUpgrade"`
+	// Flux has the values of a HelmRelease, which come after those of the files.
+	Flux *FluxValues `json:"flux"`
 	// NameTemplate, GenerateName and SkipHooks are for charts of kustomizations, which have a release without a name.
 	NameTemplate string `json:"-"`
 	GenerateName bool   `json:"-"`
@@ -97,6 +99,11 @@ func render(files []*loader.BufferedFile, request Release) (string, error) {
 	}
 	if err := checkChart(loaded); err != nil {
 		return "", err
+	}
+	if request.Flux != nil {
+		if err := request.Flux.replaceDefaults(loaded); err != nil {
+			return "", err
+		}
 	}
 	install.Namespace, install.APIVersions = request.Namespace, chartutil.VersionSet(request.APIVersions)
 	if install.Namespace == "" {
@@ -182,7 +189,14 @@ func mergeValues(request Release) (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s", strings.NewReplacer(names...).Replace(err.Error()))
 	}
-	return merged, nil
+	if request.Flux == nil {
+		return merged, nil
+	}
+	composed, err := request.Flux.compose()
+	if err != nil {
+		return nil, err
+	}
+	return mergeMaps(merged, composed), nil
 }
 
 // valuesGetter gets files of values by their number.
