@@ -14,13 +14,14 @@ from tests.conftest import SHARED, judge, needs, shared
 pytestmark = [shared("corpora"), needs("gatekeeper-upstream")]
 
 # What is found at the default settings.
+#   flux2-kustomize-helm-example: charts from elsewhere, and no lock.
 #   podinfo: roles that allow everything, ports of the node.
 #   microservices-demo: eleven manifests name images without a tag, which Skaffold fills in.
 #   flux2-multi-tenancy: a version that Flux removed, a tenant that is cluster-admin; warnings that the source which
 #   `flux bootstrap` will make is in no file yet.
 #   kube-prometheus: three Secrets with their values in the open; node-exporter looks at the node, as it must.
 FOUND: dict[str, dict[str, int]] = {
-    "fluxcd__flux2-kustomize-helm-example": {},
+    "fluxcd__flux2-kustomize-helm-example": {"sources/unlocked": 4},
     "podinfo": {"pod-security/host-ports": 2, "rbac/wildcard": 2},
     "microservices-demo": {"images/latest-tag": 11},
     "fluxcd__flux2-multi-tenancy": {"gitops/removed-api": 1, "rbac/cluster-admin": 1},
@@ -43,7 +44,8 @@ def test_findings_of_public_repositories_are_expected(name: str) -> None:
 def test_repository_with_many_operators_misses_only_schemas() -> None:
     verdict = judge(SHARED / "corpora" / "billimek__k8s-gitops")
     found = [(finding.rule, finding.severity) for finding in verdict.findings]
-    assert set(found) == {("schema/missing", "error")}
+    # Its charts come from elsewhere, and it has no lock.
+    assert set(found) == {("schema/missing", "error"), ("sources/unlocked", "warning")}
     assert verdict.coverage.checked_count > 220
 
 
