@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gatekeeper.model import Finding, Location, ObjectRef, Origin, Resource, Severity, get_field
+from gatekeeper.model import Finding, Origin, Resource, Severity, get_field
 from gatekeeper.render.helm.helm_origin import HelmOrigin
 from gatekeeper.render.helm.post_render import PostRenderedOrigin
 from gatekeeper.render.helm.unknown_values import has_stand_in
@@ -19,14 +19,18 @@ def attribute_findings(
         resources: the rendered resources.
         severity: of an error that only the authors of the chart can fix.
     """
-    resources = list(resources)
-    origins = _collect_origins(resources)
-    replaced = {resource.ref: resource for resource in resources if has_stand_in(resource.json)}
+    charted = [(resource, origin) for resource in resources if (origin := _find_chart_origin(resource)) is not None]
+    fetched = {
+        (origin.chart_render.use.fetched.location, resource.ref): origin
+        for resource, origin in charted
+        if origin.chart_render.use.fetched is not None
+    }
+    replaced = {resource.ref: resource for resource, _ in charted if has_stand_in(resource.json)}
     for finding in findings:
         ref = finding.resource_ref
         if ref in replaced and finding.field_path and has_stand_in(get_field(replaced[ref].value, finding.field_path)):
             continue
-        origin = origins.get((finding.location, ref)) if ref is not None else None
+        origin = fetched.get((finding.location, ref)) if ref is not None else None
         if origin is None or origin.chart_render.use.fetched is None:
             yield finding
             continue
@@ -40,13 +44,9 @@ def attribute_findings(
         )
 
 
-def _collect_origins(resources: Iterable[Resource]) -> dict[tuple[Location, ObjectRef | None], HelmOrigin]:
-    """The objects of charts from elsewhere, by the line that names the chart."""
-    found: dict[tuple[Location, ObjectRef | None], HelmOrigin] = {}
-    for resource in resources:
-        origin: Origin = resource.origin
-        while isinstance(origin, PostRenderedOrigin):
-            origin = origin.inner
-        if isinstance(origin, HelmOrigin) and origin.chart_render.use.fetched is not None:
-            found[origin.chart_render.use.fetched.location, resource.ref] = origin
-    return found
+def _find_chart_origin(resource: Resource) -> HelmOrigin | None:
+    """The origin of an object in a chart, before post-renderers; None for other objects."""
+    origin: Origin = resource.origin
+    while isinstance(origin, PostRenderedOrigin):
+        origin = origin.inner
+    return origin if isinstance(origin, HelmOrigin) else None

@@ -143,11 +143,13 @@ def _render_charts(rendered: RenderedTree, jobs: int, on_progress: BuildProgress
     builder, inputs = rendered.builder, rendered.builder.inputs
     inflated = {chart for part in inputs.kustomizations.values() for chart in part.local_charts}
     resources = rendered.resources
+    # Without a release, no ConfigMap and no Secret is decoded.
+    has_releases = any(resource.ref.kind == "HelmRelease" for resource in resources)
     sources = chart_uses.ChartSources(
         tree=inputs.tree,
         folders=inputs.chart_folders,
         files=inputs.files_by_path,
-        values_objects=release_values.collect_values_objects(resources),
+        values_objects=release_values.collect_values_objects(resources) if has_releases else {},
         objects=chart_requests.collect_source_objects(resources),
         locked=inputs.config.sources,
     )
@@ -155,6 +157,8 @@ def _render_charts(rendered: RenderedTree, jobs: int, on_progress: BuildProgress
     rendered.gaps.extend(gaps)
     rendered.findings.extend(found)
     rendered.requests.extend(requests)
+    if not uses:
+        return
     known = api_versions.collect_api_versions(resources)
     outputs = _build_charts(builder, [use.with_api_versions(known) for use in uses], jobs, on_progress)
     shown = api_versions.collect_api_versions(resource for output in outputs for resource in output.resources)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import io
 import os
-import shutil
-import tarfile
-import tempfile
 import weakref
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from gatekeeper.errors import ToolError
 from gatekeeper.model import Gap
@@ -22,6 +19,9 @@ from gatekeeper.render.helm import chart_dependencies, cluster_functions, helm_t
 from gatekeeper.sources.source_cache import SourceCache
 from gatekeeper.upstream.helm_release import ChartFiles
 from gatekeeper.workspace.tree import Tree, list_files_below
+
+if TYPE_CHECKING:
+    from tarfile import TarFile
 
 # The bounds of Helm for an archive. Source: helm.sh/helm/v3/pkg/chart/loader/archive.go.
 MAX_CHART_BYTES, MAX_FILE_BYTES = 100 << 20, 5 << 20
@@ -90,6 +90,10 @@ class ArchivedChart:
     @cached_property
     def tree(self) -> Tree:
         """See `ChartContent`."""
+        # Slow to load: a run without findings in such a chart does without them.
+        import shutil
+        import tempfile
+
         root = Path(tempfile.mkdtemp(prefix="gatekeeper-chart-"))
         # It is needed as long as this chart, at most until this process ends.
         weakref.finalize(self, shutil.rmtree, root, True)
@@ -139,6 +143,9 @@ def _decompress(archive: bytes) -> bytes:
     Raises:
         ToolError: it is no gzip file, or too large.
     """
+    # Slow to load: a run without a chart from elsewhere does without it.
+    import gzip
+
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(archive)) as stream:
             content = stream.read(MAX_CHART_BYTES + 1)
@@ -150,7 +157,10 @@ def _decompress(archive: bytes) -> bytes:
 
 
 @contextmanager
-def _open_archive(archive: bytes) -> Iterator[tarfile.TarFile]:
+def _open_archive(archive: bytes) -> Iterator[TarFile]:
+    # Slow to load: a run without findings in such a chart does without it.
+    import tarfile
+
     try:
         with tarfile.open(fileobj=io.BytesIO(_decompress(archive)), mode="r:") as opened:
             yield opened
