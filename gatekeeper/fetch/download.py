@@ -23,7 +23,7 @@ from gatekeeper.upstream.download_requests import (
     SourceEntry,
     SourceResult,
 )
-from gatekeeper.upstream.fetching import Downloader
+from gatekeeper.upstream.downloader import Downloader
 
 # Source: helm.sh/helm/v3/pkg/helmpath; docker/cli `cli/config`.
 HELM_REGISTRY_CONFIG = Path("helm", "registry", "config.json")

@@ -28,7 +28,7 @@ class WantedSource(NamedTuple):
 
 
 class DownloadedSource(NamedTuple):
-    """What came of it: a pin, or a sentence that says why there is none."""
+    """The result of a download: a pin, or a sentence with the reason of the failure."""
 
     request: SourceRequest
     pin: SourcePin | None

@@ -63,7 +63,7 @@ class PendingResult(Generic[Result]):
         """Waits for the result.
 
         Raises:
-            TimeoutError: there is none after that time.
+            TimeoutError: the result is missing after that time.
             Exception: the error that was given instead.
         """
         if not self._is_there.wait(seconds):

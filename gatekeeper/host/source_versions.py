@@ -5,6 +5,6 @@ A program that was built from other source is never run. `python -m tests.server
 
 SOURCE_VERSIONS = {
     "gotemplate": "v0e8c44f3066e",
-    "gatekeeper-upstream": "v081d3d13a526",
+    "gatekeeper-upstream": "vd4ab376cf3d2",
     "gatekeeper-kyverno": "va11ec34cc42f",
 }

@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
+from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.model import Location
 from gatekeeper.named_tuple import NamedTuple
 from gatekeeper.secret_value import SecretBytes
 
+# The hexadecimal part is a group.
+DIGEST = compile_lazily(r"sha256:([0-9a-f]{64})")
 SourceKind = Literal["helm", "oci", "file"]
 # Who chooses among versions: source-controller, Helm, or Argo CD.
 VersionRule = Literal["flux", "helm", "argocd"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from gatekeeper.errors import ToolError
 from gatekeeper.host import atomic_file, program_failures
 from gatekeeper.host.cache import user_cache_dir
 from gatekeeper.host.regular_file import read_regular_file
-
-DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+from gatekeeper.sources.model import DIGEST
 
 
 class MissingSourceError(ToolError):

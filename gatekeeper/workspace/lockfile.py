@@ -22,13 +22,12 @@ from gatekeeper.host.lazy_pattern import compile_lazily
 from gatekeeper.host.regular_file import read_regular_file
 from gatekeeper.host.toolchain import BUILT_IN_TOOLS, PINNED_TOOLS, TOOLS, Tool, Toolchain
 from gatekeeper.named_tuple import NamedTuple
-from gatekeeper.sources.model import NO_SOURCES, LockedSources, SourcePin
+from gatekeeper.sources.model import DIGEST, NO_SOURCES, LockedSources, SourcePin
 
 LOCK_FILE = "gatekeeper.lock"
 SCHEMA = "gatekeeper/lock/v1"
 VERSION_PATTERN = compile_lazily(r"v[0-9]+\.[0-9]+\.[0-9]+(?:-[0-9A-Za-z.-]+)?")
 PLATFORM = f"{sys.platform}-{os.uname().machine.lower()}"
-DIGEST_PATTERN = compile_lazily(r"sha256:[0-9a-f]{64}")
 RECOVERY_HINT = "remove it, and write a new one with `gatekeeper tools lock`"
 
 
@@ -219,7 +218,7 @@ def _parse_pin(key: str, entry: Any) -> SourcePin:
     texts = {name: fields.get(name, "") for name in ("version", "url", "digest", "manifest")}
     size = fields.get("size", 0)
     digests = [texts["digest"], *([texts["manifest"]] if "manifest" in fields else [])]
-    if not all(isinstance(text, str) for text in texts.values()) or not all(map(DIGEST_PATTERN.fullmatch, digests)):
+    if not all(isinstance(text, str) for text in texts.values()) or not all(map(DIGEST.fullmatch, digests)):
         raise _MalformedLockError(f"`{key}` needs a digest: `sha256:` and 64 hexadecimal digits")
     if isinstance(size, bool) or not isinstance(size, int | float) or size != int(size):
         raise _MalformedLockError(f"the size of `{key}` is no number of bytes")

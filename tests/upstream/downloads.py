@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 
 from gatekeeper.upstream.download_requests import FetchSettings, Pin, SourceEntry, SourceRequest, SourceResult
-from gatekeeper.upstream.fetching import Downloader
+from gatekeeper.upstream.downloader import Downloader
 from tests.servers.registry_server import PASSWORD, USER
 
 DEFAULTS = FetchSettings()

@@ -225,7 +225,7 @@ def _find_kubernetes_definitions(version: str) -> Path:
     """The file with the schemas of a version of Kubernetes.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no schemas of this version are installed.
     """
     folder = _find_package() / f"v{'.'.join(version.removeprefix('v').split('.')[:2])}.0-local-strict"
     file = folder / "_definitions.json"

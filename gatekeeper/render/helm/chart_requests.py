@@ -22,7 +22,7 @@ OCI_FIELDS = ("digest", "semver", "semverFilter", "tag")
 
 
 class RequestedChart(NamedTuple):
-    """A chart that an object uses: the request for it, or why there is none.
+    """A chart that an object uses: the request for it, or the reason why it is unknown.
 
     Attributes:
         name: of the chart; empty if only its content says it.

@@ -160,9 +160,10 @@ def _find_fetched(
     resource: Resource, chart: RequestedChart, sources: ChartSources, found: ChartUses
 ) -> FetchedChart | None:
     """The chart from elsewhere that an object uses, if it is locked; else a finding, and what is not judged for it."""
-    kind, file = resource.ref.kind, resource.origin.file
+    file = resource.origin.file
+    kind = f"{'an' if resource.ref.kind == 'Application' else 'a'} {resource.ref.kind}"
     if chart.source is None:
-        found.gaps.append(Gap(file, f"a {kind}: {chart.reason}"))
+        found.gaps.append(Gap(file, f"{kind}: {chart.reason}"))
         return None
     found.requests.append(chart.source)
     request, place = chart.source
@@ -178,9 +179,8 @@ def _find_fetched(
             hint="run `gatekeeper fetch`, and commit `gatekeeper.lock`",
         )
     )
-    article = "an" if kind[0] in "AEIOU" else "a"
     # A repository that locks its sources must lock all of them.
-    reason = f"{article} {kind}: its chart is not in `gatekeeper.lock`: run `gatekeeper fetch`"
+    reason = f"{kind}: its chart is not in `gatekeeper.lock`: run `gatekeeper fetch`"
     found.gaps.append(Gap(file, reason, is_fatal=sources.locked.is_locked))
     return None
 

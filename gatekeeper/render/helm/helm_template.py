@@ -213,7 +213,7 @@ def _is_vendored(tree: Tree, chart: str, name: str) -> bool:
 
 
 def find_archive(tree: Tree, chart: str, name: str) -> str | None:
-    """The packed chart of a dependency in `charts/`; None if there is none."""
+    """The packed chart of a dependency in `charts/`; None if it is missing."""
     folder = join_path(chart, "charts")
     found: list[str] = []
     # Most charts have no such folder.

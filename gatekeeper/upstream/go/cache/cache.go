@@ -13,7 +13,7 @@ type Results[Result any] struct {
 	results map[[sha256.Size]byte]func() (Result, error)
 }
 
-// New returns a cache that begins anew when it has this many results.
+// New returns a cache that is emptied when it has this many results.
 func New[Result any](most int) *Results[Result] {
 	return &Results[Result]{most: most, results: map[[sha256.Size]byte]func() (Result, error){}}
 }

@@ -13,7 +13,7 @@ var forbiddenRanges = []string{
 	"203.0.113.0/24", "240.0.0.0/4", "168.63.129.16/32", "fec0::/10", "100::/64", "2001:db8::/32", "5f00::/16",
 }
 
-// isPublic reports whether an address may be reached by a request of somebody who is not trusted.
+// isPublic reports whether an address may be reached by an untrusted request.
 func isPublic(address netip.Addr) bool {
 	address = address.Unmap().WithZone("")
 	if address.IsPrivate() || address.IsLoopback() || address.IsUnspecified() || address.IsMulticast() ||

@@ -116,7 +116,7 @@ func (i *Index) readWhole() error {
 	return nil
 }
 
-// findReleases returns the releases of a chart in the order of Helm; none if the index lacks the chart.
+// findReleases returns the releases of a chart in the order of Helm; none if the chart is missing in the index.
 func (i *Index) findReleases(chart string) ([]release, error) {
 	i.lock.Lock()
 	defer i.lock.Unlock()

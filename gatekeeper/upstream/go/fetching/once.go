@@ -15,7 +15,7 @@ type once[Value any] struct {
 	err   error
 }
 
-// get returns the result, and computes it if nobody has.
+// get returns the result, and computes it at the first call.
 func (o *once[Value]) get(ctx context.Context, shown string, compute func() (Value, error)) (Value, error) {
 	o.lock.Lock()
 	if o.queue == nil {

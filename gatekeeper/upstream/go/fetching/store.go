@@ -39,7 +39,7 @@ func (s *Store) path(digest string) string {
 	return filepath.Join(s.folder, "sha256", name[:2], name)
 }
 
-// size is the number of bytes of a file; false if the store lacks it or has other bytes.
+// size is the number of bytes of a file; false if it is missing in the store or has other bytes.
 func (s *Store) size(digest string) (int64, bool) {
 	if !isDigest(digest) {
 		return 0, false

@@ -87,14 +87,23 @@ func chooseAsFlux(releases []release, required string) (release, error) {
 	if err != nil {
 		return release{}, err
 	}
+	isNewer := func(one, chosen release) bool { return chosen.created.Before(one.created) }
+	return chooseHighest(releases, constraint, parseStrictly, isNewer)
+}
+
+// chooseHighest takes the highest version that satisfies a range; of equal ones the first, unless a later one wins.
+func chooseHighest(
+	releases []release, constraint *semver.Constraints, parse func(string) (*semver.Version, error),
+	wins func(one, chosen release) bool,
+) (release, error) {
 	var best *semver.Version
 	var chosen release
 	for _, one := range releases {
-		version, err := parseStrictly(one.version)
+		version, err := parse(one.version)
 		if err != nil || !constraint.Check(version) {
 			continue
 		}
-		if best == nil || best.LessThan(version) || best.Equal(version) && chosen.created.Before(one.created) {
+		if best == nil || best.LessThan(version) || best.Equal(version) && wins(one, chosen) {
 			best, chosen = version, one
 		}
 	}
@@ -137,18 +146,8 @@ func chooseAsArgoCD(releases []release, required string) (release, error) {
 	if err != nil {
 		return release{}, err
 	}
-	var best *semver.Version
-	var chosen release
-	for _, one := range releases {
-		version, err := semver.NewVersion(one.version)
-		if err == nil && constraint.Check(version) && (best == nil || version.GreaterThan(best)) {
-			best, chosen = version, one
-		}
-	}
-	if best == nil {
-		return release{}, errNoVersion
-	}
-	return chosen, nil
+	isFirst := func(release, release) bool { return false }
+	return chooseHighest(releases, constraint, semver.NewVersion, isFirst)
 }
 
 // helmOrder sorts releases as Helm sorts those of an index, once it is reversed: the same calls lead to the same order

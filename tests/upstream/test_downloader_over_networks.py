@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gatekeeper.secret_value import SecretBytes
+from gatekeeper.sources.source_cache import get_cache_path
 from gatekeeper.upstream.download_requests import (
     ArtifactRequest,
     ChartRequest,
@@ -17,7 +18,7 @@ from gatekeeper.upstream.download_requests import (
     FileRequest,
     HostCredential,
 )
-from gatekeeper.upstream.fetching import Downloader, find_stored_path
+from gatekeeper.upstream.downloader import Downloader
 from tests.servers.certificates import CertificateAuthority
 from tests.servers.registry_server import PASSWORD, USER
 from tests.servers.source_server import ServedAnswer, SourceServer, digest_of, pack_archive, serving_sources
@@ -155,7 +156,7 @@ def test_processes_share_a_store(tmp_path: Path) -> None:
             arguments = [(str(tmp_path), server.url, versions)] * 2
             digests = pool.starmap(fetch_charts, arguments)
     assert digests == [[digest_of(archive) for archive in archives]] * 2
-    assert sorted(stored(tmp_path)) == sorted(find_stored_path(tmp_path, digest) for digest in digests[0])
+    assert sorted(stored(tmp_path)) == sorted(tmp_path / get_cache_path(digest) for digest in digests[0])
 
 
 def test_an_interrupted_download_leaves_nothing_in_the_store(tmp_path: Path) -> None:

@@ -35,7 +35,6 @@ DOWNLOAD_SECONDS = 600.0
 CONFIGURE_SECONDS = 30.0
 # The program has as many requests under way.
 MAX_DOWNLOADS = 16
-DIGEST_PREFIX = "sha256:"
 # What the process gets of the environment: proxies, certificates, and what credential helpers of Docker need.
 ENVIRONMENT = (
     *("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"),
@@ -71,7 +70,7 @@ class Downloader:
         self._client.close()
 
     def fetch(self, requests: Sequence[SourceRequest]) -> Iterator[SourceResult]:
-        """The results of requests, each as soon as it is there.
+        """The results of requests, each as soon as it is complete.
 
         Raises:
             ToolError: the program or the store cannot be used.
@@ -139,9 +138,3 @@ class Downloader:
             if worker not in self._configured:
                 worker.call("fetch-configure", self._settings, CONFIGURE_SECONDS)
                 self._configured.add(worker)
-
-
-def find_stored_path(store: Path, digest: str) -> Path:
-    """Where the store has the bytes with a digest (`sha256:…`), if it has them."""
-    name = digest.removeprefix(DIGEST_PREFIX)
-    return store / "sha256" / name[:2] / name

@@ -15,6 +15,7 @@ import yaml
 
 from gatekeeper.errors import ToolError
 from gatekeeper.secret_value import SecretBytes
+from gatekeeper.sources.source_cache import get_cache_path
 from gatekeeper.upstream.download_requests import (
     ChartRequest,
     FetchSettings,
@@ -25,7 +26,7 @@ from gatekeeper.upstream.download_requests import (
     SourceMirror,
     SourceRequest,
 )
-from gatekeeper.upstream.fetching import Downloader, find_stored_path
+from gatekeeper.upstream.downloader import Downloader
 from tests.servers.registry_server import PASSWORD, USER
 from tests.servers.source_server import ServedAnswer, SourceServer, digest_of, pack_archive, serving_sources
 from tests.upstream.downloads import fetch_one, fetch_pinned, found, probe, reason, stored
@@ -80,11 +81,11 @@ def test_a_chart_is_downloaded_once_into_the_store(server: SourceServer, tmp_pat
     }
     # Each index is read once.
     assert server.count("/charts/index.yaml") == 1
-    path = find_stored_path(tmp_path / "store", entries[1].digest)
+    path = tmp_path / "store" / get_cache_path(entries[1].digest)
     assert path.read_bytes() == archives["1.2.0"]
     assert path.stat().st_mode & 0o777 == 0o444
     assert sorted(stored(tmp_path / "store")) == sorted(
-        find_stored_path(tmp_path / "store", digest_of(archives[version])) for version in ("1.0.0", "1.2.0")
+        tmp_path / "store" / get_cache_path(digest_of(archives[version])) for version in ("1.0.0", "1.2.0")
     )
 
 
@@ -366,7 +367,7 @@ def test_a_pin_is_downloaded_exactly(server: SourceServer, tmp_path: Path) -> No
     archive = serve_charts(server, "1.0.0")["1.0.0"]
     request = ChartRequest(f"{server.url}/charts", "web")
     entry = found(fetch_one(tmp_path, request))
-    path = find_stored_path(tmp_path, entry.digest)
+    path = tmp_path / get_cache_path(entry.digest)
     count = len(server.requests)
     assert fetch_pinned(tmp_path, Pin(request, entry)).entry == entry
     assert len(server.requests) == count
@@ -421,7 +422,7 @@ def test_a_probe_tells_whether_a_file_has_changed(server: SourceServer, tmp_path
     server.answer("/a.yaml", ServedAnswer(b"a: 2"))
     result = probe(tmp_path, pin)
     assert result.has_moved and found(result).digest == digest_of(b"a: 2")
-    assert stored(tmp_path) == [find_stored_path(tmp_path, pin.entry.digest)]
+    assert stored(tmp_path) == [tmp_path / get_cache_path(pin.entry.digest)]
 
 
 def test_a_mirror_takes_the_place_of_the_origin(server: SourceServer, other: SourceServer, tmp_path: Path) -> None:

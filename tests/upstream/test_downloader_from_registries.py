@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gatekeeper.secret_value import SecretBytes
+from gatekeeper.sources.source_cache import get_cache_path
 from gatekeeper.upstream.download_requests import (
     ArtifactRequest,
     ChartRequest,
@@ -19,7 +20,7 @@ from gatekeeper.upstream.download_requests import (
     SourceEntry,
     SourceMirror,
 )
-from gatekeeper.upstream.fetching import Downloader, find_stored_path
+from gatekeeper.upstream.downloader import Downloader
 from tests.servers.registry_server import (
     FLUX_CONFIG,
     FLUX_CONTENT,
@@ -98,7 +99,7 @@ def test_the_version_of_a_chart_is_chosen_as_its_owner_does(
     archive, manifest = pushed[expected.replace("+", "_")]
     url = f"oci://{registry.host}/charts/web"
     assert result.entry == SourceEntry(expected, url, digest_of(archive), manifest, len(archive))
-    assert find_stored_path(tmp_path, digest_of(archive)).read_bytes() == archive
+    assert (tmp_path / get_cache_path(digest_of(archive))).read_bytes() == archive
 
 
 @pytest.mark.parametrize(
@@ -253,7 +254,7 @@ def test_a_pin_holds_the_manifest_when_its_tag_moves(registry: Registry, tmp_pat
     entry = found(fetch_one(tmp_path / "a", request, settings))
     registry.push("pins/web", "1.0.0", [(HELM_CHART, pack_archive("web", "1.0.0", "other"))])
     assert fetch_pinned(tmp_path / "b", Pin(request, entry), settings).entry == entry
-    assert find_stored_path(tmp_path / "b", entry.digest).read_bytes() == archive
+    assert (tmp_path / "b" / get_cache_path(entry.digest)).read_bytes() == archive
     assert found(fetch_one(tmp_path / "c", request, settings)).manifest != manifest
     wrong = entry._replace(digest=f"sha256:{'0' * 64}")
     assert reason(fetch_pinned(tmp_path / "d", Pin(request, wrong), settings)) == "digest-mismatch"
